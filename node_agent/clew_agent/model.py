@@ -1,0 +1,90 @@
+"""The agent's own vocabulary: pods, the inventory that knows them, and spans on their way out.
+
+Every stage of the pipeline (``decode -> parent -> enrich -> name -> export``) speaks in these values. They are immutable and
+know nothing of BPF, Kubernetes or OTLP, so that each stage stays a pure function.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+from typing import Protocol
+
+AttributeValue = str | int | float | bool | Sequence[str]
+Address = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What owns a pod: its kind (``Deployment``, ``StatefulSet``, …) and name."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """One pod of this node or, as a peer, of another.
+
+    ``cgroup`` is the path of the pod's cgroup below the cgroup v2 mount, beginning with a slash; it is empty for a pod of
+    another node. ``containers`` are names in the pod's own order.
+    """
+
+    name: str
+    namespace: str
+    uid: str
+    node: str
+    cgroup: str = ""
+    addresses: tuple[Address, ...] = ()
+    workload: Workload | None = None
+    containers: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """The pods that are known at one moment, and the names of service addresses."""
+
+    pods: tuple[Pod, ...] = ()
+    services: Mapping[Address, str] = field(default_factory=dict)
+
+    def at(self, address: Address) -> Pod | None:
+        """The pod with this address, if exactly one has it (pods on the host's network share theirs)."""
+        found = [pod for pod in self.pods if address in pod.addresses]
+        return found[0] if len(found) == 1 else None
+
+
+class InventorySource(Protocol):
+    """Where pods come from: a file in standalone mode, the Kubernetes API in a cluster."""
+
+    def current(self) -> Inventory:
+        """The latest inventory. Never blocks."""
+        ...
+
+
+class SpanKind(enum.Enum):
+    """The kinds of OpenTelemetry that Clew makes; a kernel function is internal."""
+
+    SERVER = "server"
+    CLIENT = "client"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A finished span, ready to be exported. Times are Unix nanoseconds; identifiers are raw bytes."""
+
+    trace_id: bytes
+    span_id: bytes
+    parent_id: bytes | None
+    name: str
+    kind: SpanKind
+    start_ns: int
+    end_ns: int
+    trace_flags: int
+    attributes: Mapping[str, AttributeValue]
+    resource: Mapping[str, AttributeValue]
+    error: str | None = None
