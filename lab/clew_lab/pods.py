@@ -115,7 +115,7 @@ class LabPod:
             death.register(pidfd, select.POLLIN)
             while port not in self.listening_ports():
                 if death.poll(_POLL_SECONDS * 1000):
-                    raise PodError(f"pod {self.name}: {process.args} ended with status {process.wait()} before it listened on {port}")
+                    raise PodError(f"pod {self.name}: {process.args!r} ended with status {process.wait()} before it listened on {port}")
                 if time.monotonic() - begun > timeout:
                     raise PodError(f"pod {self.name}: nothing listens on {port} after {timeout:g} s")
         finally:
