@@ -1,0 +1,3 @@
+"""The node agent: policies in, BCC programs on, spans out."""
+
+__version__ = "0.1.0"
