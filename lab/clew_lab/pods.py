@@ -46,6 +46,7 @@ class LabPod:
     def __init__(
         self, index: int, name: str, namespace: str, workload: tuple[str, str] | None, labels: Mapping[str, str], listed: bool
     ) -> None:
+        """Choose the names and addresses of pod number ``index``; :meth:`PodNetwork.pod` makes them real."""
         self.name = name
         self.namespace = namespace
         self.workload = workload
@@ -149,11 +150,13 @@ class PodNetwork:
     """The bridge, the pods on it, and the hosts file by which they find one another. A context manager; leaving it ends all pods."""
 
     def __init__(self, hosts: Path = HOSTS) -> None:
+        """Names of pods go into ``hosts`` while the network is there."""
         self._hosts = hosts
         self._hosts_before = ""
         self.pods: list[LabPod] = []
 
     def __enter__(self) -> PodNetwork:
+        """Make the bridge."""
         self._hosts_before = self._hosts.read_text() if self._hosts.exists() else ""
         _ip(
             [
@@ -168,6 +171,7 @@ class PodNetwork:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """End every pod's processes and take everything away again."""
         for pod in self.pods:
             self._remove(pod)
         self.pods.clear()

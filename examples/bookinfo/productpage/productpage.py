@@ -41,6 +41,7 @@ def fetch(url):
 
 
 def render_details(details):
+    """What is printed on the book, or an apology."""
     if details is None:
         return "<dt>Sorry</dt><dd>the details of this book are not available now.</dd>"
     shown = ("author", "year", "pages", "publisher", "language", "isbn")
@@ -48,12 +49,14 @@ def render_details(details):
 
 
 def render_review(review):
+    """One review, with its stars if it has any."""
     rating = review.get("rating")
     stars = "" if rating is None else f' <span style="color:{escape(rating["color"])}">{"★" * rating["stars"]}</span>'
     return f"<blockquote>{escape(review['text'])}<footer>{escape(review['reviewer'])}{stars}</footer></blockquote>"
 
 
 def render_reviews(reviews):
+    """All reviews, or an apology."""
     if reviews is None:
         return "<p>Sorry, reviews of this book are not available now.</p>"
     return "".join(map(render_review, reviews["reviews"]))
@@ -68,10 +71,13 @@ def render(book_id):
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Serves one connection, on a thread of its own."""
+
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # head and body leave together
 
     def do_GET(self):
+        """Answer /productpage and /health."""
         url = urlsplit(self.path)
         if url.path == "/health":
             self.answer(HTTPStatus.OK, "application/json", '{"status": "productpage is healthy"}')
@@ -85,6 +91,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(HTTPStatus.NOT_FOUND, "application/json", '{"error": "not found"}')
 
     def answer(self, status, content_type, text):
+        """Send a whole response."""
         body = text.encode()
         self.send_response(status)
         self.send_header("Content-Type", content_type)
@@ -94,6 +101,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
+    """A thread per connection."""
+
     daemon_threads = True
     request_queue_size = 128
 
