@@ -88,7 +88,7 @@ def _read_enum(title: str, body: str, name: str) -> Mapping[str, int]:
         constants[found[1]] = int(found[2])
     left = _CONSTANT.sub("", body.strip()).strip()
     if left:
-        raise HeaderError(f"{name}: enum {title}: every constant needs an explicit value, which {left.split()[0]!r} lacks")
+        raise HeaderError(f"{name}: enum {title}: every constant needs an explicit value, which {left.split()[0].strip(',')!r} lacks")
     if len(set(constants.values())) != len(constants):
         raise HeaderError(f"{name}: enum {title}: two constants share a value")
     return constants

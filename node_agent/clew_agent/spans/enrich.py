@@ -1,0 +1,88 @@
+"""Settled records to finished spans: whose they are, who is at the other end, what they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from clew_agent.functions.layout import FunctionLayout
+from clew_agent.model import Span, SpanKind
+from clew_agent.records import FunctionRecord, Record, RequestRecord, Role
+from clew_agent.spans.arguments import function_attributes
+from clew_agent.spans.facts import Facts
+from clew_agent.spans.http import describe_request
+from clew_agent.spans.naming import request_name
+
+_KINDS = {Role.SERVER: SpanKind.SERVER, Role.CLIENT: SpanKind.CLIENT}
+_NO_ID = bytes(8)
+
+
+@dataclass(frozen=True, slots=True)
+class Enriched:
+    """Spans, and what was amiss on the way to them."""
+
+    spans: tuple[Span, ...]
+    unknown_pods: int = 0
+    unknown_functions: int = 0
+    missing_arguments: int = 0
+
+
+def enrich(records: Iterable[Record], facts: Facts) -> Enriched:
+    """Make the spans. A span of an unknown pod or function is kept under a name that says so: a trace with a hole misleads more."""
+    spans: list[Span] = []
+    unknown_pods = unknown_functions = missing = 0
+    for record in records:
+        unknown_pods += record.pod not in facts.own
+        if isinstance(record, RequestRecord):
+            spans.append(request_span(record, facts))
+            continue
+        layout = facts.functions[record.function] if record.function < len(facts.functions) else None
+        unknown_functions += layout is None
+        span, absent = function_span(record, layout, facts)
+        missing += absent
+        spans.append(span)
+    return Enriched(tuple(spans), unknown_pods, unknown_functions, missing)
+
+
+def request_span(record: RequestRecord, facts: Facts) -> Span:
+    """The span of a server or client request."""
+    own = facts.own.get(record.pod, facts.stranger)
+    peer = facts.peers.get(record.remote_address)
+    kind = _KINDS[Role(record.role)]
+    request = describe_request(record, kind, peer, facts.options)
+    return Span(
+        trace_id=record.trace_id,
+        span_id=record.span_id,
+        parent_id=record.parent_id if record.parent_id != _NO_ID else None,
+        name=request_name(own.style, kind, own.display, peer.display if peer is not None else None, request.method),
+        kind=kind,
+        start_ns=record.start_ns + facts.clock_offset_ns,
+        end_ns=record.end_ns + facts.clock_offset_ns,
+        trace_flags=record.trace_flags,
+        attributes=request.attributes,
+        resource=own.resource,
+        error=request.error,
+    )
+
+
+def function_span(record: FunctionRecord, layout: FunctionLayout | None, facts: Facts) -> tuple[Span, int]:
+    """The span of a kernel function's call, and how many of its arguments are missing.
+
+    It is an internal span of a sampled trace: the kernel records functions in no other.
+    """
+    attributes, missing = function_attributes(record, layout) if layout is not None else ({}, 0)
+    attributes["process.pid"] = record.pid
+    attributes["thread.id"] = record.tid
+    span = Span(
+        trace_id=record.trace_id,
+        span_id=record.span_id,
+        parent_id=record.parent_id if record.parent_id != _NO_ID else record.request_id,
+        name=layout.name if layout is not None else f"function {record.function}",
+        kind=SpanKind.INTERNAL,
+        start_ns=record.start_ns + facts.clock_offset_ns,
+        end_ns=record.end_ns + facts.clock_offset_ns,
+        trace_flags=1,
+        attributes=attributes,
+        resource=facts.own.get(record.pod, facts.stranger).resource,
+    )
+    return span, missing

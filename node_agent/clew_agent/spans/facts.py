@@ -1,0 +1,117 @@
+"""What the stages must know of the world, gathered once per change of it rather than once per span.
+
+The agent makes new facts when pods, policies or the clock's offset change, and passes them in with every batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from clew_agent.functions.layout import FunctionLayout
+from clew_agent.model import AttributeValue, Inventory, Pod
+from clew_agent.spans.addresses import packed
+from clew_agent.spans.naming import NamingStyle
+from clew_agent.spans.resource import pod_resource, service_name, service_namespace, workload_name
+
+# RFC 9110 (9.3), PATCH of RFC 5789, and QUERY, as the semantic conventions list them.
+KNOWN_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
+
+
+@dataclass(frozen=True, slots=True)
+class SpanOptions:
+    """What a user chooses about all spans.
+
+    ``query_string`` keeps the query (redacted); ``pod_names`` shows pods rather than workloads in Flow names;
+    ``well_known_labels`` lets ``app.kubernetes.io/*`` labels name services.
+    """
+
+    query_string: bool = False
+    pod_names: bool = False
+    well_known_labels: bool = False
+    known_methods: frozenset[str] = KNOWN_METHODS
+
+
+def known_methods(environment: Mapping[str, str]) -> frozenset[str]:
+    """The known methods, which ``OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`` replaces as the conventions require."""
+    text = environment.get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "")
+    return frozenset(name.strip() for name in text.split(",") if name.strip()) or KNOWN_METHODS
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPod:
+    """A traced pod as its spans show it."""
+
+    display: str
+    resource: Mapping[str, AttributeValue]
+    style: NamingStyle
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The other end of a connection, where the inventory knows it: a pod, or the service of a cluster IP."""
+
+    display: str
+    attributes: Mapping[str, AttributeValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Made by ``make_facts``. ``clock_offset_ns`` is added to CLOCK_MONOTONIC to get Unix nanoseconds."""
+
+    own: Mapping[int, OwnPod]
+    stranger: OwnPod
+    peers: Mapping[bytes, Peer]
+    functions: Sequence[FunctionLayout]
+    clock_offset_ns: int
+    options: SpanOptions = field(default_factory=SpanOptions)
+
+
+def make_facts(
+    inventory: Inventory,
+    pods: Mapping[int, Pod],
+    functions: Sequence[FunctionLayout],
+    clock_offset_ns: int,
+    naming: Mapping[int, NamingStyle] | None = None,
+    host: Mapping[str, AttributeValue] | None = None,
+    options: SpanOptions | None = None,
+) -> Facts:
+    """Gather the facts.
+
+    ``pods`` maps a record's pod slot to its pod, ``functions`` a record's function index to its layout, ``naming`` a slot to
+    its policy's style (Flow without one); ``host`` are resource attributes of the node, which every span carries.
+    """
+    chosen = options or SpanOptions()
+    facts_of_host = dict(host or {})
+    styles = naming or {}
+    own = {
+        slot: OwnPod(_display(pod, chosen), pod_resource(pod, facts_of_host, chosen.well_known_labels), styles.get(slot, NamingStyle.FLOW))
+        for slot, pod in pods.items()
+    }
+    stranger = OwnPod("unknown", {**facts_of_host, "service.name": "unknown_service"}, NamingStyle.FLOW)
+    return Facts(own, stranger, _peers(inventory, chosen), tuple(functions), clock_offset_ns, chosen)
+
+
+def _display(pod: Pod, options: SpanOptions) -> str:
+    return pod.name if options.pod_names else workload_name(pod)
+
+
+def _peers(inventory: Inventory, options: SpanOptions) -> Mapping[bytes, Peer]:
+    """Every known address. One that several pods share (the host's network) tells nothing; a service's name wins over a pod's."""
+    peers: dict[bytes, Peer] = {}
+    shared: set[bytes] = set()
+    for pod in inventory.pods:
+        for key in {packed(address) for address in pod.addresses}:
+            if key in peers:
+                shared.add(key)
+            attributes: dict[str, AttributeValue] = {
+                "service.peer.name": service_name(pod, options.well_known_labels),
+                "service.peer.namespace": service_namespace(pod),
+                "clew.peer.pod.name": pod.name,
+            }
+            peers[key] = Peer(_display(pod, options), attributes)
+    for key in shared:
+        del peers[key]
+    for address, name in inventory.services.items():
+        peers[packed(address)] = Peer(name, {"service.peer.name": name})
+    return peers

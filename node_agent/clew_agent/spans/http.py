@@ -1,0 +1,100 @@
+"""Attributes and status of a request's span, by the OpenTelemetry semantic conventions for HTTP spans (stable).
+
+``docs/spans.md`` lists them, with what is left out because the agent does not read it (the ``Host`` and other header fields).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clew_agent.model import AttributeValue, SpanKind
+from clew_agent.records import Outcome, RequestRecord
+from clew_agent.spans.addresses import address_text, authority
+from clew_agent.spans.facts import Peer, SpanOptions
+from clew_agent.spans.naming import OTHER_METHOD
+from clew_agent.spans.urls import Target, full_url, parse_target, redact_query
+
+CONNECTION_CLOSED = "connection_closed"
+_OUTCOMES = {Outcome.CLOSED: "closed", Outcome.TUNNEL: "tunnel", Outcome.LOST: "lost"}
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """What a request record says in the conventions' terms. ``error`` is the status description, ``None`` when unset."""
+
+    method: str
+    attributes: dict[str, AttributeValue]
+    error: str | None
+
+
+def describe_request(record: RequestRecord, kind: SpanKind, peer: Peer | None, options: SpanOptions) -> RequestFacts:
+    """The span attributes of a request. Never raises, whatever the bytes of the target."""
+    original = record.method.decode("ascii", "backslashreplace")
+    method = original if original in options.known_methods else OTHER_METHOD
+    attributes: dict[str, AttributeValue] = {
+        "http.request.method": method,
+        "network.protocol.version": f"1.{record.http_minor}",
+        "network.peer.address": address_text(record.remote_address),
+        "network.peer.port": record.remote_port,
+        "process.pid": record.pid,
+        "thread.id": record.tid,
+        "thread.name": record.thread_name,
+    }
+    if method == OTHER_METHOD:
+        attributes["http.request.method_original"] = original
+    if record.status:
+        attributes["http.response.status_code"] = record.status
+    if record.request_bytes:
+        attributes["http.request.size"] = record.request_bytes
+    if record.response_bytes:
+        attributes["http.response.size"] = record.response_bytes
+    target = parse_target(record.path, record.method)
+    if kind is SpanKind.SERVER:
+        _describe_server(attributes, record, target, options)
+    else:
+        _describe_client(attributes, record, target, options)
+    if record.target_length >= len(record.target):
+        attributes["clew.url.truncated"] = True
+    if peer is not None:
+        attributes.update(peer.attributes)
+    if record.adopted:
+        attributes["clew.context.adopted"] = True
+    if record.outcome != Outcome.COMPLETE:
+        attributes["clew.request.outcome"] = _OUTCOMES[Outcome(record.outcome)]
+    error_type, error = _error(record, kind)
+    if error_type is not None:
+        attributes["error.type"] = error_type
+    return RequestFacts(method, attributes, error)
+
+
+def _describe_server(attributes: dict[str, AttributeValue], record: RequestRecord, target: Target, options: SpanOptions) -> None:
+    attributes["url.scheme"] = target.scheme
+    attributes["url.path"] = target.path
+    if options.query_string and target.query is not None:
+        attributes["url.query"] = redact_query(target.query)
+    attributes["client.address"] = address_text(record.remote_address)
+    attributes["server.address"] = target.host or address_text(record.local_address)
+    attributes["server.port"] = _port(target, record.local_port)
+
+
+def _describe_client(attributes: dict[str, AttributeValue], record: RequestRecord, target: Target, options: SpanOptions) -> None:
+    host = target.host or address_text(record.remote_address)
+    port = _port(target, record.remote_port)
+    attributes["server.address"] = host
+    attributes["server.port"] = port
+    attributes["url.full"] = full_url(target, authority(host, port), options.query_string)
+
+
+def _port(target: Target, of_connection: int) -> int:
+    if target.host is None:
+        return of_connection
+    return target.port if target.port is not None else {"http": 80, "https": 443}.get(target.scheme, of_connection)
+
+
+def _error(record: RequestRecord, kind: SpanKind) -> tuple[str | None, str | None]:
+    """``error.type`` and the status description: none where the status code says it all, as the conventions ask."""
+    if record.status >= (400 if kind is SpanKind.CLIENT else 500):
+        return str(record.status), ""
+    if record.outcome == Outcome.CLOSED:
+        return CONNECTION_CLOSED, "the connection was closed before the response was complete"
+    return None, None

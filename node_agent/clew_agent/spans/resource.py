@@ -1,0 +1,65 @@
+"""The resource that a pod's spans are exported under: ``k8s.*`` and ``service.*``.
+
+``service.*`` follows "Specify resource attributes using Kubernetes annotations" of the OpenTelemetry semantic conventions, the
+same rules as the OpenTelemetry operator's; ``docs/spans.md`` spells the order out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from clew_agent.model import AttributeValue, Pod
+
+ANNOTATION_PREFIX = "resource.opentelemetry.io/"
+_WORKLOADS = {
+    "Deployment": "k8s.deployment.name",
+    "ReplicaSet": "k8s.replicaset.name",
+    "StatefulSet": "k8s.statefulset.name",
+    "DaemonSet": "k8s.daemonset.name",
+    "CronJob": "k8s.cronjob.name",
+    "Job": "k8s.job.name",
+}
+
+
+def workload_name(pod: Pod) -> str:
+    """The workload's name, or the pod's where it has no workload."""
+    return pod.workload.name if pod.workload is not None else pod.name
+
+
+def service_name(pod: Pod, well_known_labels: bool = False) -> str:
+    """``service.name``: annotation, then (only when asked for) well-known labels, then workload, then pod."""
+    labels = ("app.kubernetes.io/instance", "app.kubernetes.io/name") if well_known_labels else ()
+    values = [pod.annotations.get(ANNOTATION_PREFIX + "service.name"), *(pod.labels.get(label) for label in labels)]
+    return next((value for value in values if value), workload_name(pod))
+
+
+def service_namespace(pod: Pod) -> str:
+    """``service.namespace``: annotation, then the pod's namespace."""
+    return pod.annotations.get(ANNOTATION_PREFIX + "service.namespace") or pod.namespace
+
+
+def pod_resource(pod: Pod, host: Mapping[str, AttributeValue], well_known_labels: bool = False) -> dict[str, AttributeValue]:
+    """All resource attributes of a pod; ``host`` are those of its node. The pod's annotations win over everything."""
+    attributes: dict[str, AttributeValue] = dict(host)
+    attributes["k8s.pod.name"] = pod.name
+    attributes["k8s.namespace.name"] = pod.namespace
+    if pod.uid:
+        attributes["k8s.pod.uid"] = pod.uid
+    if pod.node:
+        attributes["k8s.node.name"] = pod.node
+    if pod.workload is not None and pod.workload.kind in _WORKLOADS:
+        attributes[_WORKLOADS[pod.workload.kind]] = pod.workload.name
+    instance = [pod.namespace, pod.name]
+    if len(pod.containers) == 1:
+        attributes["k8s.container.name"] = pod.containers[0]
+        instance.append(pod.containers[0])
+    attributes["service.name"] = service_name(pod, well_known_labels)
+    attributes["service.namespace"] = service_namespace(pod)
+    attributes["service.instance.id"] = ".".join(instance)
+    version = pod.labels.get("app.kubernetes.io/version") if well_known_labels else None
+    if version:
+        attributes["service.version"] = version
+    for key, value in pod.annotations.items():
+        if key.startswith(ANNOTATION_PREFIX) and len(key) > len(ANNOTATION_PREFIX) and value:
+            attributes[key.removeprefix(ANNOTATION_PREFIX)] = value
+    return attributes
