@@ -1,0 +1,91 @@
+"""How a change to a policy reaches the nodes: the part of a policy that the operator alone reads."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from clew_crds.base import Bool, Model, Refusal, Text, refuse
+from clew_crds.values import AMOUNT_PATTERN, DURATION_PATTERN, Amount, parse_amount, parse_duration
+
+_WEEK = 7 * 24 * 3600 * 10**9
+
+
+def _at_most_a_week(text: str) -> None:
+    if parse_duration(text) > _WEEK:
+        raise ValueError(text)
+
+
+def _ten_seconds_to_a_week(text: str) -> None:
+    if parse_duration(text) < 10 * 10**9:
+        raise ValueError(text)
+    _at_most_a_week(text)
+
+
+NodeAmount = Annotated[
+    str, Text(AMOUNT_PATTERN, 6, 'a string: a count of nodes from "1" to "999999", or a percentage from "1%" to "100%"', parse_amount)
+]
+LongDuration = Annotated[str, Text(DURATION_PATTERN, 32, 'a duration up to "168h", such as "2m" or "1h30m"', _at_most_a_week)]
+Deadline = Annotated[str, Text(DURATION_PATTERN, 32, 'a duration from "10s" to "168h", such as "10m"', _ten_seconds_to_a_week)]
+
+
+class OnFailure(enum.StrEnum):
+    """What a failed step leads to."""
+
+    ROLLBACK = "Rollback"
+    PAUSE = "Pause"
+
+
+class RolloutStep(Model):
+    """One step: how many nodes have the new revision at its end, and how long they must stay healthy."""
+
+    nodes: NodeAmount
+    """Nodes that have the new revision when the step is done: a count, or a percentage of all nodes."""
+    soak: LongDuration = "0s"
+    """How long the nodes of this step must stay healthy before the next step begins."""
+
+    @property
+    def amount(self) -> Amount:
+        """``nodes``, parsed."""
+        return parse_amount(self.nodes)
+
+    @property
+    def soak_ns(self) -> int:
+        """``soak`` in nanoseconds."""
+        return parse_duration(self.soak)
+
+
+class Rollout(Model):
+    """The order and the pace in which nodes get a changed policy."""
+
+    paused: Bool = False
+    """Whether the rollout stands still where it is."""
+    max_unavailable: NodeAmount = "10%"
+    """How many nodes may be changing at one time: a count, or a percentage of all nodes."""
+    steps: Annotated[tuple[RolloutStep, ...], Field(min_length=1, max_length=16)] = (RolloutStep(nodes="100%"),)
+    """The steps, each with more nodes than the one before; the last one has 100%."""
+    progress_deadline: Deadline = "10m"
+    """A step that has made no progress for so long has failed."""
+    on_failure: OnFailure = OnFailure.ROLLBACK
+    """What happens when a step fails: Rollback to the last stable revision, or Pause."""
+
+    @property
+    def progress_deadline_ns(self) -> int:
+        """``progressDeadline`` in nanoseconds."""
+        return parse_duration(self.progress_deadline)
+
+    @model_validator(mode="after")
+    def _steps_grow(self) -> Rollout:
+        found = []
+        last = {False: 0, True: 0}
+        for number, step in enumerate(self.steps):
+            amount = step.amount
+            if amount.number <= last[amount.percent]:
+                found.append(Refusal(("steps", number, "nodes"), step.nodes, "more than in the step before"))
+            last[amount.percent] = max(last[amount.percent], amount.number)
+        if self.steps[-1].nodes != "100%":
+            found.append(Refusal(("steps", len(self.steps) - 1, "nodes"), self.steps[-1].nodes, '"100%" in the last step'))
+        refuse(found)
+        return self
