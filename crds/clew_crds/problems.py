@@ -120,8 +120,8 @@ def _allowed_at(model: type[BaseModel], loc: Sequence[str | int]) -> str:
 
 
 def _choices(annotation: Any) -> list[str]:
-    if isinstance(annotation, enum.EnumMeta):
-        return [str(member.value) for member in annotation.__members__.values()]
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return [str(member.value) for member in annotation]
     return [choice for choice in get_args(annotation) if isinstance(choice, str)]
 
 
