@@ -1,0 +1,116 @@
+"""What a finished trace must look like: the demo's own judgement of the agent's output, from OTLP-JSON lines.
+
+It reads the published file format only (OTLP 1.x JSON mapping: hex identifiers, 64-bit numbers as strings) and shares no code with
+the agent, so that a mistake in the agent is not repeated here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["CLIENT", "INTERNAL", "SERVER", "TraceSpan", "read_spans", "trace_faults", "traces_by_id"]
+
+INTERNAL, SERVER, CLIENT = "internal", "server", "client"
+_KINDS = {1: INTERNAL, 2: SERVER, 3: CLIENT, "SPAN_KIND_INTERNAL": INTERNAL, "SPAN_KIND_SERVER": SERVER, "SPAN_KIND_CLIENT": CLIENT}
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSpan:
+    """One exported span: identifiers in hex, ``parent`` empty for a root, times in Unix nanoseconds."""
+
+    trace: str
+    span: str
+    parent: str
+    name: str
+    kind: str
+    service: str
+    start: int
+    end: int
+
+
+def read_spans(lines: Iterable[str]) -> list[TraceSpan]:
+    """All spans of an OTLP-JSON file, one ``ExportTraceServiceRequest`` a line. Raises ``ValueError`` or ``KeyError`` on other text."""
+    spans: list[TraceSpan] = []
+    for line in lines:
+        if not line.strip():
+            continue
+        for resource_spans in json.loads(line)["resourceSpans"]:
+            service = _service(resource_spans)
+            spans += [_span(span, service) for scope in resource_spans["scopeSpans"] for span in scope["spans"]]
+    return spans
+
+
+def traces_by_id(spans: Iterable[TraceSpan]) -> dict[str, list[TraceSpan]]:
+    """Spans grouped by trace, each trace in order of start, traces in order of their first span."""
+    grouped: defaultdict[str, list[TraceSpan]] = defaultdict(list)
+    for span in sorted(spans, key=lambda span: span.start):
+        grouped[span.trace].append(span)
+    return dict(grouped)
+
+
+def trace_faults(trace: Sequence[TraceSpan], calls: Mapping[str, str]) -> list[str]:
+    """What is wrong with a trace of one request, in sentences; empty when it is complete and right.
+
+    ``calls`` maps every service to the one that calls it, and the entry service to the empty string. Each service must have exactly
+    one server span; each but the entry's must be the child of a client span of its caller, and that of the caller's server span;
+    every kernel span must lie below a request span of its own service; and children must lie within their parents' time.
+    """
+    by_id = {span.span: span for span in trace}
+    servers = defaultdict(list)
+    for span in trace:
+        if span.kind == SERVER:
+            servers[span.service].append(span)
+    faults = [f"{service} has {len(servers[service])} server spans" for service in calls if len(servers[service]) != 1]
+    faults += [f"{service} is not part of the application" for service in servers.keys() - calls.keys()]
+    for span in trace:
+        if span.kind == SERVER and span.service in calls:
+            faults += _server_faults(span, by_id, calls[span.service])
+        elif span.kind != SERVER:
+            faults += _inner_faults(span, by_id)
+        parent = by_id.get(span.parent)
+        if parent is not None and not parent.start <= span.start <= span.end <= parent.end:
+            faults.append(f"{_called(span)} is not within the time of its parent {_called(parent)}")
+    return faults
+
+
+def _server_faults(span: TraceSpan, by_id: Mapping[str, TraceSpan], caller: str) -> list[str]:
+    if not caller:
+        return [f"{_called(span)} should be the root"] if span.parent else []
+    client = by_id.get(span.parent)
+    if client is None or client.kind != CLIENT or client.service != caller:
+        return [f"{_called(span)} is not the child of a client span of {caller}"]
+    return []
+
+
+def _inner_faults(span: TraceSpan, by_id: Mapping[str, TraceSpan]) -> list[str]:
+    """A client span hangs below its own service's server span; a kernel span below any span of its own service."""
+    parent = by_id.get(span.parent)
+    if parent is None or parent.service != span.service or (span.kind == CLIENT and parent.kind != SERVER):
+        return [f"{_called(span)} has no parent in its own service"]
+    return []
+
+
+def _called(span: TraceSpan) -> str:
+    return f"{span.kind} span {span.name!r} ({span.service})"
+
+
+def _service(resource_spans: Mapping[str, Any]) -> str:
+    attributes = resource_spans.get("resource", {}).get("attributes", [])
+    return next((str(item["value"].get("stringValue", "")) for item in attributes if item["key"] == "service.name"), "")
+
+
+def _span(span: Mapping[str, Any], service: str) -> TraceSpan:
+    return TraceSpan(
+        trace=str(span["traceId"]),
+        span=str(span["spanId"]),
+        parent=str(span.get("parentSpanId", "")),
+        name=str(span["name"]),
+        kind=_KINDS[span["kind"]],
+        service=service,
+        start=int(span["startTimeUnixNano"]),
+        end=int(span["endTimeUnixNano"]),
+    )
