@@ -1,0 +1,239 @@
+"""The head of an HTTP/1 message, read as plainly as it can be said: the twin of `bpf/http1.h`.
+
+Two readers written apart and held to the same vectors and the same random input find each other's mistakes. This one is
+the reference for people: what a rule is, and where it comes from. It is never part of the product.
+
+Sources: RFC 9112 (HTTP/1.1) for lines and framing fields, RFC 9110 for tokens and Content-Length; Trace Context values are
+read by `tracecontext_twin`. Where the RFCs let a recipient choose, the choice is the careful one: a head is NOT_HTTP as soon
+as it cannot be one, nothing is guessed, and what a strict server would refuse (a folded line, a bare LF, a Content-Length
+that contradicts itself) is reported in the flags, so that the bytes are left alone.
+"""
+
+import enum
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from tests.truth.tracecontext_twin import OWS, TraceParent, combine_tracestate, parse_traceparent
+
+HEAD_MAX = 8192
+METHOD_MAX = 20
+LENGTH_DIGITS_MAX = 18
+TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+
+
+class Result(enum.IntEnum):
+    """What the bytes turned out to be."""
+
+    INCOMPLETE = 0
+    COMPLETE = 1
+    NOT_HTTP = 2
+    TOO_LONG = 3
+
+
+class HeadFlag(enum.IntFlag):
+    """What the head's fields say about the message, and what is odd about them."""
+
+    BARE_LF = 1
+    FOLDED = 2
+    HAS_LENGTH = 4
+    BAD_LENGTH = 8
+    CHUNKED = 16
+    BAD_ENCODING = 32
+    UPGRADE = 64
+
+
+NO_FLAGS = HeadFlag(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A head's reading. Offsets and lengths in bytes from the head's first byte; zero in all but `result` unless COMPLETE.
+
+    `insert_at` is where a field line can be added (the blank line's first byte), `end` the first byte of the body.
+    `traceparent` is None when there is no field, several, or an invalid one; `traceparents` counts them.
+    """
+
+    result: Result
+    end: int = 0
+    insert_at: int = 0
+    method_length: int = 0
+    target_length: int = 0
+    minor: int = 0
+    status: int = 0
+    flags: HeadFlag = NO_FLAGS
+    content_length: int = 0
+    traceparents: int = 0
+    traceparent: TraceParent | None = None
+    tracestate: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line without its ending; `start` is its offset, `next` that of the line after it."""
+
+    start: int
+    text: bytes
+    next: int
+    bare: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A header field: its name in lower case, what follows the colon, and whether further lines continued it."""
+
+    name: bytes
+    value: bytes
+    folded: bool
+
+
+def parse_head(data: bytes, *, response: bool) -> Head:
+    """Read the head at the start of `data`: a response's when `response`, a request's otherwise."""
+    data = data[:HEAD_MAX]
+    start_line = re.match(rb"[^\n]*\n", data)
+    head = _status_line(data) if response else _request_line(data)
+    if head.result is not Result.COMPLETE:
+        return _unfinished(head.result, data)
+    assert start_line is not None  # a complete start line ends in CRLF
+    lines: list[Line] = []
+    for line in _lines(data, start_line.end()):
+        if not line.text:
+            return replace(_read_fields(head, lines, line), end=line.next, insert_at=line.start)
+        lines.append(line)
+    return _unfinished(Result.INCOMPLETE, data)
+
+
+def _unfinished(result: Result, data: bytes) -> Head:
+    if result is Result.INCOMPLETE and len(data) >= HEAD_MAX:
+        return Head(Result.TOO_LONG)
+    return Head(result)
+
+
+def _lines(data: bytes, at: int) -> Iterator[Line]:
+    """Yield the finished lines from `at` on. A CR that ends the data where a line would start is the blank line's CR."""
+    while at < len(data):
+        newline = data.find(b"\n", at)
+        if newline < 0:
+            if data[at:] == b"\r":
+                yield Line(at, b"", at + 2, bare=False)
+            return
+        bare = newline == at or data[newline - 1] != ord("\r")
+        yield Line(at, data[at : newline if bare else newline - 1], newline + 1, bare)
+        at = newline + 1
+
+
+def _request_line(data: bytes) -> Head:
+    """Match `method SP target SP HTTP/1.x CRLF` byte by byte (RFC 9112, 3)."""
+    method = _span(data, 0, TOKEN)
+    if method > METHOD_MAX:
+        return Head(Result.NOT_HTTP)
+    if method == len(data):
+        return Head(Result.INCOMPLETE)
+    if method == 0 or data[method] != ord(" "):
+        return Head(Result.NOT_HTTP)
+    target_start = method + 1
+    target = next((at for at in range(target_start, len(data)) if data[at] <= 0x20 or data[at] == 0x7F), len(data)) - target_start
+    after = target_start + target
+    if after == len(data):
+        return Head(Result.INCOMPLETE)
+    if target == 0 or data[after] != ord(" "):
+        return Head(Result.NOT_HTTP)
+    result = _matches(data[after + 1 :], (b"HTTP/1.0\r\n", b"HTTP/1.1\r\n"))
+    if result is not Result.COMPLETE:
+        return Head(result)
+    minor = data[after + 8] - ord("0")
+    return Head(result, method_length=method, target_length=target, minor=minor)
+
+
+def _status_line(data: bytes) -> Head:
+    """Match `HTTP/1.x SP 3DIGIT [SP reason] CRLF` (RFC 9112, 4)."""
+    result = _matches(data, (b"HTTP/1.0 ", b"HTTP/1.1 "))
+    if result is not Result.COMPLETE:
+        return Head(result)
+    code = data[9:12]
+    if not all(0x30 <= byte <= 0x39 for byte in code):
+        return Head(Result.NOT_HTTP)
+    rest = data[12:]
+    if not rest:
+        return Head(Result.INCOMPLETE)
+    if rest[:1] not in (b" ", b"\r"):
+        return Head(Result.NOT_HTTP)
+    ends = re.search(rb"[\r\n]", rest)
+    result = Result.INCOMPLETE if ends is None else _matches(rest[ends.start() :], (b"\r\n",))
+    if result is not Result.COMPLETE:
+        return Head(result)
+    return Head(result, minor=data[7] - ord("0"), status=int(code))
+
+
+def _matches(data: bytes, wanted: tuple[bytes, ...]) -> Result:
+    """Tell whether `data` starts with one of the (equally long) texts, may still come to, or cannot."""
+    length = len(wanted[0])
+    if data[:length] in wanted:
+        return Result.COMPLETE
+    return Result.INCOMPLETE if len(data) < length and any(text.startswith(data) for text in wanted) else Result.NOT_HTTP
+
+
+def _span(data: bytes, at: int, accepted: frozenset[int]) -> int:
+    """Return the offset of the first byte from `at` on that is not `accepted`."""
+    while at < len(data) and data[at] in accepted:
+        at += 1
+    return at
+
+
+def _fields(lines: list[Line]) -> Iterator[Field]:
+    """Put continuation lines to their fields (RFC 9112, 5.2); lines without a colon are no fields."""
+    at = 0
+    while at < len(lines):
+        last = at + 1
+        while last < len(lines) and lines[last].text[:1] in (b" ", b"\t"):
+            last += 1
+        name, colon, value = lines[at].text.partition(b":")
+        if colon:
+            yield Field(name.lower(), value, folded=last > at + 1)
+        at = last
+
+
+def _read_fields(head: Head, lines: list[Line], blank: Line) -> Head:
+    flags = NO_FLAGS
+    if blank.bare or any(line.bare for line in lines):
+        flags |= HeadFlag.BARE_LF
+    if any(line.text[:1] in (b" ", b"\t") for line in lines):
+        flags |= HeadFlag.FOLDED
+    fields = list(_fields(lines))
+
+    def named(name: bytes) -> list[Field]:
+        return [field for field in fields if field.name == name]
+
+    if named(b"upgrade"):
+        flags |= HeadFlag.UPGRADE
+    content_length, length_flags = read_content_length(named(b"content-length"))
+    parents, states = named(b"traceparent"), named(b"tracestate")
+    traceparent = parse_traceparent(parents[0].value) if len(parents) == 1 and not parents[0].folded else None
+    usable = traceparent is not None and not any(field.folded for field in states)
+    return replace(
+        head,
+        flags=flags | length_flags | read_transfer_encoding(named(b"transfer-encoding")),
+        content_length=content_length,
+        traceparents=len(parents),
+        traceparent=traceparent,
+        tracestate=combine_tracestate([field.value for field in states]) if usable else b"",
+    )
+
+
+def read_content_length(fields: list[Field]) -> tuple[int, HeadFlag]:
+    """Read the Content-Length fields of a message (RFC 9110, 8.6): equal ones agree, any other plurality is bad."""
+    if not fields:
+        return 0, NO_FLAGS
+    values = [field.value.strip(OWS) for field in fields]
+    numbers = [int(value) for value in values if re.fullmatch(rb"[0-9]{1,%d}" % LENGTH_DIGITS_MAX, value)]
+    if len(numbers) < len(values) or len(set(numbers)) > 1 or any(field.folded for field in fields):
+        return 0, HeadFlag.BAD_LENGTH
+    return numbers[0], HeadFlag.HAS_LENGTH
+
+
+def read_transfer_encoding(fields: list[Field]) -> HeadFlag:
+    """Tell from the last Transfer-Encoding field whether the body is chunked (RFC 9112, 6.1 and 6.3)."""
+    if not fields:
+        return NO_FLAGS
+    final = fields[-1].value.rpartition(b",")[2].strip(OWS).lower()
+    return HeadFlag.CHUNKED if final == b"chunked" and not fields[-1].folded else HeadFlag.BAD_ENCODING
