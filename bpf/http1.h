@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+ *
+ * The head of an HTTP/1 message (RFC 9112) and the W3C Trace Context (level 2) that it carries.
+ *
+ * A pure function of bytes that lie in one piece: a head that arrives in several reads or writes is put together first
+ * (stream.h). It compiles in the kernel and, for the tests, on the host; its twin is tests/truth/http1_twin.py.
+ *
+ * The verifier walks every path of every turn of a loop, so the loops here are built for it:
+ *   - lines are found eight bytes at a time, and what a line means is only noted down; values are read after the loop;
+ *   - whatever a turn learns goes to memory (`struct http_head`), never to registers that the next turn would tell apart;
+ *   - bytes are judged by arithmetic, not by branches, and BARRIER keeps clang from turning it back into branches.
+ */
+#ifndef CLEW_HTTP1_H
+#define CLEW_HTTP1_H
+
+#define HEAD_MAX 8192        /* a head is looked at up to here; a power of two */
+#define HEAD_LINES 256       /* more field lines than that: HEAD_TOO_LONG */
+#define HEAD_SLACK 64        /* bytes behind HEAD_MAX that a word-wise read may touch */
+#define METHOD_MAX 20
+#define OWS_MAX 512          /* white space before a value; beyond it the value is not looked for */
+#define FIELD_REPEATS 8      /* tracestate or Content-Length fields that are read; more make the value invalid */
+#define TRACESTATE_MAX 512   /* W3C Trace Context 2, 3.3.1.5: characters that are passed on */
+#define TRACEPARENT_LENGTH 55
+#define LENGTH_DIGITS 18       /* of a Content-Length */
+
+enum head_verdict {
+	HEAD_INCOMPLETE = 0,
+	HEAD_COMPLETE = 1,
+	HEAD_NOT_HTTP = 2,
+	HEAD_TOO_LONG = 3,
+};
+
+enum head_flags {
+	HEAD_BARE_LF = 1,      /* a line ended without CR */
+	HEAD_FOLDED = 2,       /* a line continued the one before (obs-fold) */
+	HEAD_CHUNKED = 4,      /* Transfer-Encoding ends in chunked */
+	HEAD_LENGTH = 8,       /* Content-Length was read into content_length */
+	HEAD_BAD_LENGTH = 16,  /* Content-Length is garbled, or values differ */
+	HEAD_BAD_ENCODING = 32, /* Transfer-Encoding that does not end in chunked */
+	HEAD_UPGRADE = 64,     /* there is an Upgrade field */
+};
+
+struct field_line {
+	u32 start; /* offset of the value's first byte, behind the colon */
+	u32 end;   /* offset of the line's end: its CR, or its LF where there is no CR */
+};
+
+struct http_head {
+	u32 verdict;         /* enum head_verdict */
+	u32 end;             /* length of the head with its blank line */
+	u32 insert_at;       /* offset of the blank line: where a field can be added */
+	u32 flags;           /* enum head_flags */
+	u32 status;          /* response: 100..999 */
+	u32 minor;           /* HTTP/1.minor */
+	u32 method_length;   /* request */
+	u32 target_end;      /* request: offset behind the target */
+	u64 content_length;
+	u32 traceparents;    /* how many traceparent fields there are, good or bad */
+	u32 valid;           /* 1: exactly one traceparent, and well-formed */
+	u32 trace_flags;     /* of it: sampled (1) and random (2) */
+	u32 tracestate_length;
+	u8 trace_id[16];
+	u8 parent_id[8];
+	u8 tracestate[TRACESTATE_MAX * 2 + 8]; /* room for a copy that is cut afterwards */
+	/* The parser's own notes. */
+	u32 at;              /* where the search for the line's end goes on */
+	u32 line;            /* where the current line began */
+	u32 lines;           /* lines seen so far, with the first */
+	u32 fold_spoils;     /* the last field was one whose value we read: a continuation makes it invalid */
+	u32 encodings;
+	u32 spoiled;         /* SPOILED_…: fields that a continuation line made invalid */
+	u32 lengths;
+	u32 tracestates;
+	u32 digits;
+	u64 value;           /* a number that is being read, or whether something was wrong */
+	struct field_line traceparent;
+	struct field_line encoding;
+	struct field_line length[FIELD_REPEATS];
+	struct field_line state[FIELD_REPEATS];
+};
+
+enum {
+	SPOILED_TRACEPARENT = 1,
+	SPOILED_TRACESTATE = 2,
+	SPOILED_LENGTH = 4,
+	SPOILED_ENCODING = 8,
+};
+
+#define WORD(c) (0x0101010101010101ULL * (c))
+#define HIGH_BITS WORD(0x80)
+
+/* Eight bytes as a little-endian number; `at` is taken modulo HEAD_MAX, so no read leaves the buffer and its slack. */
+#define LOAD8(bytes, at) (*(u64 *)((bytes) + ((at) & (HEAD_MAX - 1))))
+#define BYTE_AT(bytes, at) ((bytes)[(at) & (HEAD_MAX - 1)])
+
+/* The high bit of each byte that is zero. Bytes above the lowest such one may be marked wrongly. */
+#define ZERO_BYTES(word) (((word) - WORD(0x01)) & ~(word) & HIGH_BITS)
+/* The same, exact in every byte. */
+#define ZERO_BYTES_EXACT(word) (~((((word) & WORD(0x7f)) + WORD(0x7f)) | (word) | WORD(0x7f)))
+/* The high bit of each byte below n (n <= 128); exact up to the lowest one. */
+#define BYTES_BELOW(word, n) (((word) - WORD(n)) & ~(word) & HIGH_BITS)
+
+/* Which byte the lowest mark stands in (0..7): the mark, shifted to its byte's bit 0, picks a byte of the constant. */
+#define LOWEST_BYTE(marks) (((((marks) & -(marks)) >> 7) * 0x0001020304050607ULL) >> 56)
+
+/* 1 if a < b, both far below 2^63, without a branch. */
+#define LESS(a, b) (((u64)(a) - (u64)(b)) >> 63)
+
+/* RFC 9110, 5.6.2: token characters, as bits of two words. */
+#define TOKEN_LOW 0x03ff6cfa00000000ULL  /* !#$%&'*+-. and digits */
+#define TOKEN_HIGH 0x57ffffffc7fffffeULL /* letters ^_`|~ */
+
+INLINE u64 is_token(u64 c)
+{
+	u64 high = (c >> 6) & 1, ascii = 1 ^ (c >> 7);
+
+	BARRIER(high);
+	return (((TOKEN_LOW >> (c & 63)) & (high ^ 1)) | ((TOKEN_HIGH >> (c & 63)) & high)) & 1 & ascii;
+}
+
+/* Skips SP and HTAB (RFC 9110, 5.6.3), at most OWS_MAX of them. Returns where the first other byte is, or `limit`. */
+INLINE u32 skip_ows(const u8 *bytes, volatile u32 *cursor, u32 from, u32 limit)
+{
+	u32 i;
+
+	*cursor = from;
+	for (i = 0; i < OWS_MAX / 8; i++) {
+		u32 at = *cursor;
+		u64 word = LOAD8(bytes, at), other;
+
+		other = ~(ZERO_BYTES_EXACT(word ^ WORD(' ')) | ZERO_BYTES_EXACT(word ^ WORD('\t'))) & HIGH_BITS;
+		if (other) {
+			*cursor = at + LOWEST_BYTE(other);
+			break;
+		}
+		*cursor = at + 8;
+		if (at + 8 >= limit)
+			break;
+	}
+	return *cursor < limit ? *cursor : limit;
+}
+
+/* Reads the request line: the method's length and the target's end. Leaves the cursor at the version's end. */
+INLINE u32 parse_request_line(const u8 *bytes, u32 len, struct http_head *head)
+{
+	volatile struct http_head *notes = head;
+	u64 bad = 0;
+	u32 i, at;
+
+	notes->method_length = 0;
+	for (i = 0; i <= METHOD_MAX; i++) {
+		u64 c = bytes[i];
+
+		if (i >= len)
+			break;
+		if (c == ' ') {
+			notes->method_length = i;
+			break;
+		}
+		bad |= 1 ^ is_token(c);
+		BARRIER(bad);
+	}
+	if (bad || bytes[0] == ' ')
+		return HEAD_NOT_HTTP;
+	if (!notes->method_length)
+		return len > METHOD_MAX ? HEAD_NOT_HTTP : HEAD_INCOMPLETE;
+
+	notes->at = notes->method_length + 1;
+	notes->target_end = 0;
+	for (i = 0; i <= HEAD_MAX / 8; i++) {
+		u64 word, marks;
+
+		at = notes->at;
+		if (at >= len)
+			break;
+		word = LOAD8(bytes, at);
+		marks = BYTES_BELOW(word, 0x21) | ZERO_BYTES(word ^ WORD(0x7f));
+		if (marks) {
+			notes->target_end = at + LOWEST_BYTE(marks);
+			break;
+		}
+		notes->at = at + 8;
+	}
+	at = notes->target_end;
+	if (!at || at >= len) {
+		notes->target_end = 0;
+		return len >= HEAD_MAX ? HEAD_TOO_LONG : HEAD_INCOMPLETE;
+	}
+	if (BYTE_AT(bytes, at) != ' ' || at == notes->method_length + 1)
+		return HEAD_NOT_HTTP;
+	notes->at = at + 1;
+	return HEAD_COMPLETE;
+}
+
+/* Checks `HTTP/1.x` at the cursor and steps over it. */
+INLINE u32 parse_version(const u8 *bytes, u32 len, struct http_head *head)
+{
+	volatile struct http_head *notes = head;
+	u32 at = notes->at, have = len - at;
+	u64 word = LOAD8(bytes, at), differs = (word ^ 0x002e312f50545448ULL) & 0x00ffffffffffffffULL; /* "HTTP/1." */
+
+	if (at >= len)
+		return HEAD_INCOMPLETE;
+	if (have < 8)
+		return differs & ((1ULL << (have * 8)) - 1) ? HEAD_NOT_HTTP : HEAD_INCOMPLETE;
+	notes->minor = (u32)(word >> 56) - '0';
+	if (differs || notes->minor > 1)
+		return HEAD_NOT_HTTP;
+	notes->at = at + 8;
+	return HEAD_COMPLETE;
+}
+
+/* What follows the version of a request: the end of the line. */
+INLINE u32 parse_request_line_end(const u8 *bytes, u32 len, struct http_head *head)
+{
+	volatile struct http_head *notes = head;
+	u32 at = notes->at;
+	u8 c = BYTE_AT(bytes, at);
+
+	if (at >= len)
+		return HEAD_INCOMPLETE;
+	if (c == '\n') {
+		notes->flags |= HEAD_BARE_LF;
+		notes->line = notes->at = at + 1;
+		return HEAD_COMPLETE;
+	}
+	if (c != '\r')
+		return HEAD_NOT_HTTP;
+	if (at + 1 >= len)
+		return HEAD_INCOMPLETE;
+	if (BYTE_AT(bytes, at + 1) != '\n')
+		return HEAD_NOT_HTTP;
+	notes->line = notes->at = at + 2;
+	return HEAD_COMPLETE;
+}
+
+/* What follows the version of a response: the status. The reason is left to the search for the line's end. */
+INLINE u32 parse_status(const u8 *bytes, u32 len, struct http_head *head)
+{
+	volatile struct http_head *notes = head;
+	u64 a = bytes[9] - '0', b = bytes[10] - '0', c = bytes[11] - '0', after = bytes[12];
+
+	if (len > 8 && bytes[8] != ' ')
+		return HEAD_NOT_HTTP;
+	if (len < 13)
+		return HEAD_INCOMPLETE;
+	if (!LESS(a & 0xff, 10) || !LESS(b & 0xff, 10) || !LESS(c & 0xff, 10) || !a)
+		return HEAD_NOT_HTTP;
+	if (after != ' ' && after != '\r' && after != '\n')
+		return HEAD_NOT_HTTP;
+	notes->status = a * 100 + b * 10 + c;
+	notes->at = notes->line = 12;
+	return HEAD_COMPLETE;
+}
+
+/* A field's name, eight bytes a word. LETTERS marks the bytes that are letters: OR-ing 0x20 into just those folds case
+ * and lets no other byte pass for one. */
+#define LETTERS 0x2020202020202020ULL
+#define TRACEPAR 0x7261706563617274ULL /* "tracepar" */
+#define ENT_COLON 0x3a746e65ULL        /* "ent:" */
+#define TRACESTA 0x6174736563617274ULL /* "tracesta" */
+#define TE_COLON 0x3a6574ULL           /* "te:" */
+#define CONTENT_ 0x2d746e65746e6f63ULL /* "content-" */
+#define LENGTH_COLON 0x3a6874676e656cULL /* "length:" */
+#define TRANSFER 0x726566736e617274ULL /* "transfer" */
+#define _ENCODIN 0x6e69646f636e652dULL /* "-encodin" */
+#define G_COLON 0x3a67ULL              /* "g:" */
+#define UPGRADE_COLON 0x3a65646172677075ULL /* "upgrade:" */
+
+/* Notes down a field whose value matters. `stop` is the line's end without its CR. */
+INLINE void note_field(const u8 *bytes, u32 line, u32 stop, volatile struct http_head *notes)
+{
+	u64 first = LOAD8(bytes, line), second = LOAD8(bytes, line + 8), third = LOAD8(bytes, line + 16);
+	u64 folded = first | LETTERS, folded2 = second | LETTERS;
+	u32 n;
+
+	if (bytes[line & (HEAD_MAX - 1)] == ' ' || bytes[line & (HEAD_MAX - 1)] == '\t') {
+		notes->flags |= HEAD_FOLDED;
+		notes->spoiled |= notes->fold_spoils;
+		return;
+	}
+	notes->fold_spoils = 0;
+	if (folded == TRACEPAR && ((second & 0xffffffff) | 0x202020) == ENT_COLON) {
+		notes->traceparents++;
+		notes->traceparent.start = line + 12;
+		notes->traceparent.end = stop;
+		notes->fold_spoils = SPOILED_TRACEPARENT;
+	}
+	if (folded == TRACESTA && ((second & 0xffffff) | 0x2020) == TE_COLON) {
+		n = notes->tracestates;
+		notes->state[n & (FIELD_REPEATS - 1)].start = line + 11;
+		notes->state[n & (FIELD_REPEATS - 1)].end = stop;
+		notes->tracestates = n + 1;
+		notes->fold_spoils = SPOILED_TRACESTATE;
+	}
+	if ((first | 0x0020202020202020ULL) == CONTENT_ &&
+	    ((second & 0xffffffffffffffULL) | 0x202020202020ULL) == LENGTH_COLON) {
+		n = notes->lengths;
+		notes->length[n & (FIELD_REPEATS - 1)].start = line + 15;
+		notes->length[n & (FIELD_REPEATS - 1)].end = stop;
+		notes->lengths = n + 1;
+		notes->fold_spoils = SPOILED_LENGTH;
+	}
+	if (folded == TRANSFER && (second | 0x2020202020202000ULL) == _ENCODIN && ((third & 0xffff) | 0x20) == G_COLON) {
+		notes->encodings++;
+		notes->encoding.start = line + 18;
+		notes->encoding.end = stop;
+		notes->fold_spoils = SPOILED_ENCODING;
+	}
+	if ((first | 0x0020202020202020ULL) == UPGRADE_COLON)
+		notes->flags |= HEAD_UPGRADE;
+}
+
+/* Walks the lines up to the blank one. */
+INLINE u32 parse_lines(const u8 *bytes, u32 len, struct http_head *head)
+{
+	volatile struct http_head *notes = head;
+	u32 i;
+
+	for (i = 0; i < HEAD_MAX / 8 + HEAD_LINES + 1; i++) {
+		u32 at = notes->at, line, stop;
+		u64 marks;
+
+		if (at >= len)
+			break;
+		marks = ZERO_BYTES(LOAD8(bytes, at) ^ WORD('\n'));
+		if (!marks) {
+			notes->at = at + 8;
+			continue;
+		}
+		at += LOWEST_BYTE(marks);
+		if (at >= len)
+			break;
+		line = notes->line;
+		stop = at;
+		if (at > line && BYTE_AT(bytes, at - 1) == '\r')
+			stop = at - 1;
+		else
+			notes->flags |= HEAD_BARE_LF;
+		notes->at = notes->line = at + 1;
+		if (stop == line) {
+			notes->insert_at = line;
+			notes->end = at + 1;
+			return HEAD_COMPLETE;
+		}
+		if (notes->lines++)
+			note_field(bytes, line, stop, notes);
+		if (notes->lines > HEAD_LINES)
+			return HEAD_TOO_LONG;
+	}
+	/* No field begins with CR: at the very end of what has come, it can only be the blank line's. */
+	if (notes->lines && notes->line + 1 == len && BYTE_AT(bytes, notes->line) == '\r') {
+		notes->insert_at = notes->line;
+		notes->end = notes->line + 2;
+		return HEAD_COMPLETE;
+	}
+	return len >= HEAD_MAX ? HEAD_TOO_LONG : HEAD_INCOMPLETE;
+}
+
+/* One hexadecimal digit's value in `value`; `bad` becomes 1 where it is not one of 0-9a-f. */
+INLINE u64 hex_digit(u64 c, volatile u64 *bad)
+{
+	u64 digit = LESS((c - '0') & 0xff, 10), letter = LESS((c - 'a') & 0xff, 6);
+
+	BARRIER(digit);
+	BARRIER(letter);
+	*bad |= 1 ^ (digit | letter);
+	return ((c - '0') & (0 - digit) & 0xff) | ((c - 'a' + 10) & (0 - letter) & 0xff);
+}
+
+/* W3C Trace Context 2, 3.2.2 and 3.2.2.3 (later versions). */
+INLINE void read_traceparent(const u8 *bytes, struct http_head *head, volatile u64 *bad)
+{
+	volatile struct http_head *notes = head;
+	u32 stop = notes->traceparent.end, at, i;
+	u64 version, flags;
+
+	notes->valid = 0;
+	if (notes->traceparents != 1 || notes->spoiled & SPOILED_TRACEPARENT)
+		return;
+	at = skip_ows(bytes, &head->at, notes->traceparent.start, stop);
+	if (stop - at < TRACEPARENT_LENGTH || at >= stop)
+		return;
+	*bad = 0;
+	version = hex_digit(BYTE_AT(bytes, at), bad) << 4;
+	version |= hex_digit(BYTE_AT(bytes, at + 1), bad);
+	for (i = 0; i < 16; i++) {
+		u64 high = hex_digit(BYTE_AT(bytes, at + 3 + 2 * i), bad);
+
+		head->trace_id[i] = high << 4 | hex_digit(BYTE_AT(bytes, at + 4 + 2 * i), bad);
+	}
+	for (i = 0; i < 8; i++) {
+		u64 high = hex_digit(BYTE_AT(bytes, at + 36 + 2 * i), bad);
+
+		head->parent_id[i] = high << 4 | hex_digit(BYTE_AT(bytes, at + 37 + 2 * i), bad);
+	}
+	flags = hex_digit(BYTE_AT(bytes, at + 53), bad) << 4;
+	flags |= hex_digit(BYTE_AT(bytes, at + 54), bad);
+	if (*bad || version == 0xff)
+		return;
+	if (BYTE_AT(bytes, at + 2) != '-' || BYTE_AT(bytes, at + 35) != '-' || BYTE_AT(bytes, at + 52) != '-')
+		return;
+	if (!(*(u64 *)head->trace_id | *(u64 *)(head->trace_id + 8)) || !*(u64 *)head->parent_id)
+		return;
+	/* Version 00 ends here; a later one may go on behind a dash. */
+	if (!(version && at + TRACEPARENT_LENGTH < stop && BYTE_AT(bytes, at + TRACEPARENT_LENGTH) == '-') &&
+	    skip_ows(bytes, &head->at, at + TRACEPARENT_LENGTH, stop) != stop)
+		return;
+	notes->trace_flags = flags & 3;
+	notes->valid = 1;
+}
+
+/* W3C Trace Context 2, 3.3: the fields' values joined by commas, cut to whole members within TRACESTATE_MAX. */
+INLINE void read_tracestate(const u8 *bytes, struct http_head *head, volatile u64 *bad)
+{
+	volatile struct http_head *notes = head;
+	u32 i, n, used;
+
+	notes->tracestate_length = 0;
+	if (!notes->valid || notes->tracestates > FIELD_REPEATS || notes->spoiled & SPOILED_TRACESTATE)
+		return;
+	for (i = 0; i < FIELD_REPEATS; i++) {
+		u32 stop, at;
+
+		if (i >= notes->tracestates)
+			break;
+		stop = notes->state[i].end;
+		at = skip_ows(bytes, &head->at, notes->state[i].start, stop);
+		used = notes->tracestate_length;
+		if (at >= stop || used > TRACESTATE_MAX)
+			continue;
+		if (used)
+			head->tracestate[used++] = ',';
+		n = stop - at;
+		if (n > TRACESTATE_MAX + 1)
+			n = TRACESTATE_MAX + 1;
+		COPY(head->tracestate + used, n, bytes + (at & (HEAD_MAX - 1)));
+		notes->tracestate_length = used + n;
+	}
+	if (notes->tracestate_length > TRACESTATE_MAX) {
+		notes->tracestate_length = 0;
+		for (i = 0; i <= TRACESTATE_MAX; i++) {
+			if (head->tracestate[i] == ',')
+				notes->tracestate_length = i;
+		}
+	}
+	*bad = 0;
+	for (i = 0; i < TRACESTATE_MAX; i++) {
+		u64 c;
+
+		if (i >= notes->tracestate_length)
+			break;
+		c = head->tracestate[i];
+		/* Printable ASCII and HTAB. */
+		*bad |= (LESS(c, 0x20) & LESS(0, c ^ '\t')) | LESS(0x7e, c);
+	}
+	if (*bad)
+		notes->tracestate_length = 0;
+}
+
+/* RFC 9112, 6.2: one value, or the same several times. A list of equal values is refused like a garbled one. */
+INLINE void read_content_length(const u8 *bytes, struct http_head *head)
+{
+	volatile struct http_head *notes = head;
+	u32 i, j;
+
+	if (!notes->lengths)
+		return;
+	notes->flags |= HEAD_BAD_LENGTH;
+	if (notes->lengths > FIELD_REPEATS || notes->spoiled & SPOILED_LENGTH)
+		return;
+	for (i = 0; i < FIELD_REPEATS; i++) {
+		volatile u64 *value = &head->value;
+		u32 stop, at, digits = 0;
+
+		if (i >= notes->lengths)
+			break;
+		stop = notes->length[i].end;
+		at = skip_ows(bytes, &head->at, notes->length[i].start, stop);
+		*value = 0;
+		notes->digits = 0;
+		for (j = 0; j < LENGTH_DIGITS; j++) {
+			u64 digit = (BYTE_AT(bytes, at + j) - '0') & 0xff;
+
+			if (at + j >= stop || digit > 9)
+				break;
+			*value = *value * 10 + digit;
+			notes->digits = j + 1;
+		}
+		digits = notes->digits;
+		if (!digits || skip_ows(bytes, &head->at, at + digits, stop) != stop)
+			return;
+		if (i && notes->content_length != *value)
+			return;
+		notes->content_length = *value;
+	}
+	notes->flags = (notes->flags & ~HEAD_BAD_LENGTH) | HEAD_LENGTH;
+}
+
+/* RFC 9112, 6.1: the body is chunked if that is the final coding of the last field. */
+INLINE void read_transfer_encoding(const u8 *bytes, struct http_head *head)
+{
+	volatile struct http_head *notes = head;
+	u32 start = notes->encoding.start, stop = notes->encoding.end, i;
+	u64 word, before;
+
+	if (!notes->encodings)
+		return;
+	notes->flags |= HEAD_BAD_ENCODING;
+	if (notes->spoiled & SPOILED_ENCODING)
+		return;
+	notes->at = stop;
+	for (i = 0; i < OWS_MAX; i++) {
+		u8 c = BYTE_AT(bytes, notes->at - 1);
+
+		if (c != ' ' && c != '\t')
+			break;
+		notes->at--;
+	}
+	stop = notes->at;
+	if (stop < start + 7)
+		return;
+	word = LOAD8(bytes, stop - 8); /* one byte more than the coding's name */
+	before = word & 0xff;
+	if (((word >> 8) | 0x20202020202020ULL) != 0x64656b6e756863ULL) /* "chunked" */
+		return;
+	if (stop - 7 > start && before != ',' && before != ' ' && before != '\t')
+		return;
+	notes->flags = (notes->flags & ~HEAD_BAD_ENCODING) | HEAD_CHUNKED;
+}
+
+/* Reads the first message head in `bytes`, of which `len` (at most HEAD_MAX) have come; `bytes` has HEAD_SLACK more to
+ * read from. Everything in `head` is set, the verdict returned. */
+INLINE u32 parse_head(const u8 *bytes, u32 len, const int is_response, struct http_head *head)
+{
+	volatile struct http_head *notes = head;
+	u32 verdict;
+
+	notes->end = notes->insert_at = notes->flags = notes->status = notes->minor = 0;
+	notes->method_length = notes->target_end = 0;
+	notes->content_length = 0;
+	notes->traceparents = notes->valid = notes->trace_flags = notes->tracestate_length = 0;
+	notes->at = notes->line = notes->fold_spoils = notes->encodings = notes->spoiled = 0;
+	notes->lengths = notes->tracestates = 0;
+	notes->lines = is_response ? 0 : 1;
+	if (!is_response) {
+		verdict = parse_request_line(bytes, len, head);
+		if (verdict != HEAD_COMPLETE)
+			goto out;
+	}
+	verdict = parse_version(bytes, len, head);
+	if (verdict != HEAD_COMPLETE)
+		goto out;
+	verdict = is_response ? parse_status(bytes, len, head) : parse_request_line_end(bytes, len, head);
+	if (verdict != HEAD_COMPLETE)
+		goto out;
+	verdict = parse_lines(bytes, len, head);
+	if (verdict != HEAD_COMPLETE)
+		goto out;
+	read_content_length(bytes, head);
+	read_transfer_encoding(bytes, head);
+	if (!is_response) {
+		read_traceparent(bytes, head, &head->value);
+		read_tracestate(bytes, head, &head->value);
+	}
+out:
+	notes->verdict = verdict;
+	return verdict;
+}
+
+#endif
