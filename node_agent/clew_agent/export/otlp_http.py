@@ -1,0 +1,47 @@
+"""The official OTLP/HTTP exporter on a session that notes every answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # ships no types
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.sdk.trace.export import SpanExporter
+
+from clew_agent.export.verdict import Watch
+
+
+class WatchedSession(requests.Session):
+    """A session of ``requests`` that tells a ``Watch`` how each request ended."""
+
+    def __init__(self, watch: Watch) -> None:
+        """Tell ``watch``."""
+        super().__init__()
+        self._watch = watch
+
+    def request(self, *arguments: Any, **options: Any) -> requests.Response:
+        """As ``requests.Session.request``."""
+        try:
+            response = super().request(*arguments, **options)
+        except requests.RequestException as error:
+            self._watch.unreachable(error)
+            raise
+        self._watch.http(response.status_code, response.reason, response.headers.get("Retry-After"))
+        if response.ok and response.content:
+            self._note_partial_success(response.content)
+        return response
+
+    def _note_partial_success(self, content: bytes) -> None:
+        try:
+            answer = ExportTraceServiceResponse.FromString(content).partial_success
+        except DecodeError:
+            return
+        if answer.rejected_spans:
+            self._watch.partial(answer.rejected_spans, answer.error_message)
+
+
+def make_http_exporter(watch: Watch) -> SpanExporter:
+    """The exporter as ``OTEL_EXPORTER_OTLP_*`` sets it up."""
+    return OTLPSpanExporter(session=WatchedSession(watch))
