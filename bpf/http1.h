@@ -271,7 +271,7 @@ INLINE u32 parse_status(const u8 *bytes, u32 len, struct http_head *head)
 INLINE void note_field(const u8 *bytes, u32 line, u32 stop, volatile struct http_head *notes)
 {
 	u64 first = LOAD8(bytes, line), second = LOAD8(bytes, line + 8), third = LOAD8(bytes, line + 16);
-	u64 folded = first | LETTERS, folded2 = second | LETTERS;
+	u64 folded = first | LETTERS;
 	u32 n;
 
 	if (bytes[line & (HEAD_MAX - 1)] == ' ' || bytes[line & (HEAD_MAX - 1)] == '\t') {
