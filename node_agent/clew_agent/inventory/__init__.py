@@ -1,0 +1,1 @@
+"""Where pods come from: implementations of ``clew_agent.model.InventorySource``."""
