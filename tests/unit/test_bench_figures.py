@@ -1,0 +1,126 @@
+"""The arithmetic of the benchmark, and the texts it reads and writes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.figures import Measurement, Ratio, percentile, ratio, summarise
+from bench.procfs import parse_busy_ticks, parse_process_ticks
+from bench.report import AgentCost, Row, losses, render, to_json
+from bench.workloads import WORKLOADS, runtimes
+
+
+@pytest.mark.parametrize(
+    ("values", "share", "expected"),
+    [
+        ([5], 0.5, 5),
+        ([1, 2, 3, 4], 0.5, 2),
+        ([4, 3, 2, 1], 0.75, 3),
+        (range(1, 101), 0.99, 99),
+        (range(1, 101), 1.0, 100),
+        ([1, 9], 0.01, 1),
+    ],
+)
+def test_percentile_is_the_nearest_rank(values: list[int], share: float, expected: int) -> None:
+    assert percentile(values, share) == expected
+
+
+@given(st.lists(st.integers(min_value=0), min_size=1), st.floats(min_value=0.001, max_value=1))
+def test_a_percentile_covers_its_share(values: list[int], share: float) -> None:
+    found = percentile(values, share)
+    assert found in values
+    assert sum(value <= found for value in values) >= share * len(values) * (1 - 1e-12)
+
+
+@pytest.mark.parametrize("share", [0, 1.1, -1])
+def test_a_share_is_above_0_and_at_most_1(share: float) -> None:
+    with pytest.raises(ValueError, match="above 0 and at most 1"):
+        percentile([1], share)
+
+
+def test_a_percentile_needs_values() -> None:
+    with pytest.raises(ValueError, match="no values"):
+        percentile([], 0.5)
+
+
+def test_ratio_is_taken_within_rounds() -> None:
+    assert ratio([(100, 90), (10, 10), (200, 160)]) == Ratio(0.9, 0.8, 1.0)
+
+
+@pytest.mark.parametrize(("pairs", "message"), [([], "no rounds"), ([(0.0, 1.0)], "is 0")])
+def test_ratios_that_do_not_exist(pairs: list[tuple[float, float]], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ratio(pairs)
+
+
+PLAIN = Measurement([10_000_000] * 99 + [30_000_000], 2.0, 0.5, 0)
+TRACED = Measurement([11_000_000] * 98 + [33_000_000] * 2, 2.5, 0.6, 0)
+
+
+def test_figures_of_a_measurement() -> None:
+    assert (PLAIN.throughput, PLAIN.p50_ms, PLAIN.p99_ms, PLAIN.cpu_ms) == (50.0, 10.0, 10.0, 5.0)
+    assert (TRACED.throughput, TRACED.p50_ms, TRACED.p99_ms, TRACED.cpu_ms) == (40.0, 11.0, 33.0, 6.0)
+
+
+def test_a_summary_has_medians_and_the_ratio() -> None:
+    summary = summarise([(PLAIN, TRACED)] * 2, lambda run: run.throughput)
+    assert (summary.without, summary.with_agent, summary.ratio) == (50.0, 40.0, Ratio(0.8, 0.8, 0.8))
+
+
+def test_the_report() -> None:
+    rows = [Row("c=1", [(PLAIN, TRACED)]), Row("Go", missing="no Go here")]
+    cost = AgentCost(20.0, 70 * 1024, 75 * 1024, 0.05, 100, {"clew_spans_dropped_total": 2.0})
+    assert render(rows, [cost]) == (
+        "With the agent over without it:\n\n"
+        "| load | throughput | p50 | p99 | CPU of the whole guest per request |\n"
+        "| --- | --- | --- | --- | --- |\n"
+        "| c=1 | 0.80 (0.80 to 0.80) | 1.10 (1.10 to 1.10) | 3.30 (3.30 to 3.30) | 1.20 (1.20 to 1.20) |\n\n"
+        "Without → with:\n\n"
+        "| load | throughput, requests/s | p50, ms | p99, ms | CPU of the whole guest per request, ms |\n"
+        "| --- | --- | --- | --- | --- |\n"
+        "| c=1 | 50 → 40 | 10 → 11 | 10 → 33 | 5 → 6 |\n\n"
+        "Not run: Go: no Go here\n\n"
+        "Agent, median of 1 starts: ready after 20.0 s, main process 70 MiB, all its processes 75 MiB resident, "
+        "0.50 CPU seconds per 1,000 requests.\n\n"
+        "Lost: clew_spans_dropped_total 2.\n"
+    )
+
+
+def test_the_report_for_machines() -> None:
+    document = to_json([Row("c=1", [(PLAIN, TRACED)]), Row("Go", missing="no Go here")], [])
+    assert json.loads(json.dumps(document)) == document
+    row, missing = document["workloads"]
+    assert row["requests"] == [[100, 100]]
+    assert row["figures"]["p50, ms"] == {"without": 10.0, "with": 11.0, "ratio": 1.1, "ratio_low": 1.1, "ratio_high": 1.1}
+    assert (missing["missing"], missing["figures"]) == ("no Go here", {})
+
+
+def test_losses_of_the_agents_metrics() -> None:
+    text = (
+        "# HELP clew_events_lost_total …\n"
+        'clew_events_lost_total{cause="ring"} 3.0\n'
+        'clew_events_lost_total{cause="map"} 1.0\n'
+        "clew_events_lost_created 1.7e+09\n"
+        "clew_spans_dropped_total 0.0\n"
+        "clew_spans_total 99.0\n"
+    )
+    assert losses(text) == {"clew_events_lost_total": 4.0}
+
+
+def test_busy_time_leaves_out_idle_and_guest_time() -> None:
+    assert parse_busy_ticks("cpu  100 2 30 4000 50 6 7 8 99 1\ncpu0 1 2\n") == 100 + 2 + 30 + 6 + 7 + 8
+
+
+def test_process_time_with_an_odd_name() -> None:
+    assert parse_process_ticks("12 (a) b (c) S 1 12 12 0 -1 4194560 1 2 3 4 70 5 0 0 20 0 1 0 9 1 1") == 75
+
+
+def test_every_workload_has_a_runtime(tmp_path_factory: pytest.TempPathFactory) -> None:
+    known = runtimes(tmp_path_factory.mktemp("checkout"))
+    assert {workload.runtime for workload in WORKLOADS} == known.keys()
+    assert known["python"].missing == ""
+    assert known["go"].missing == "no Go toolchain on the host to build bench/service.go with"
