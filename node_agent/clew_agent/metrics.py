@@ -56,16 +56,15 @@ def read_counters_header() -> Header:
 def kernel_metrics(header: Header) -> Mapping[int, Metric]:
     """The kernel programs' counters by their index in the counters' map, named ``kernel_<name>``.
 
-    Raises ``HeaderError`` for a counter without a comment, since that is its help text.
+    ``COUNTERS``, the number of them, is none. Raises ``HeaderError`` for one without a comment, since that is its help text.
     """
     metrics: dict[int, Metric] = {}
     for constant, index in header.enums.get("counter", {}).items():
-        name = constant.removeprefix("COUNTER_").lower()
-        if name in ("max", "count"):
+        if not constant.startswith("COUNTER_"):
             continue
         if not header.help.get(constant):
             raise HeaderError(f"counters.h: {constant} needs a comment beside it, which is its help text")
-        metrics[index] = Metric(f"kernel_{name}", header.help[constant])
+        metrics[index] = Metric(f"kernel_{constant.removeprefix('COUNTER_').lower()}", header.help[constant])
     return metrics
 
 

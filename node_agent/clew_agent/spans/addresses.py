@@ -26,10 +26,13 @@ def address_text(raw: bytes) -> str:
     return str(unpacked(raw))
 
 
-def authority(host: str, port: int) -> str:
-    """``host:port`` as an HTTP URL writes it: brackets around IPv6, the default port left out (RFC 3986, 3.2)."""
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def authority(host: str, port: int, scheme: str = "http") -> str:
+    """``host:port`` as an HTTP URL writes it: brackets around IPv6, the scheme's default port left out (RFC 3986, 3.2)."""
     try:
         bracketed = f"[{host}]" if ip_address(host).version == 6 else host
     except ValueError:
         bracketed = host
-    return bracketed if port == 80 else f"{bracketed}:{port}"
+    return bracketed if port == DEFAULT_PORTS.get(scheme) else f"{bracketed}:{port}"

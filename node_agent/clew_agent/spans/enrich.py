@@ -9,7 +9,7 @@ from clew_agent.functions.layout import FunctionLayout
 from clew_agent.model import Span, SpanKind
 from clew_agent.records import FunctionRecord, Record, RequestRecord, Role
 from clew_agent.spans.arguments import function_attributes
-from clew_agent.spans.facts import Facts
+from clew_agent.spans.facts import Facts, Peer
 from clew_agent.spans.http import describe_request
 from clew_agent.spans.naming import request_name
 
@@ -54,7 +54,7 @@ def request_span(record: RequestRecord, facts: Facts) -> Span:
         trace_id=record.trace_id,
         span_id=record.span_id,
         parent_id=record.parent_id if record.parent_id != _NO_ID else None,
-        name=request_name(own.style, kind, own.display, peer.display if peer is not None else None, request.method),
+        name=request_name(own.style, kind, own.display, _shown(peer, kind), request.method),
         kind=kind,
         start_ns=record.start_ns + facts.clock_offset_ns,
         end_ns=record.end_ns + facts.clock_offset_ns,
@@ -63,6 +63,13 @@ def request_span(record: RequestRecord, facts: Facts) -> Span:
         resource=own.resource,
         error=request.error,
     )
+
+
+def _shown(peer: Peer | None, kind: SpanKind) -> str | None:
+    """The peer of a server's span is its caller, that of a client's whom it called."""
+    if peer is None:
+        return None
+    return peer.as_caller if kind is SpanKind.SERVER else peer.as_callee
 
 
 def function_span(record: FunctionRecord, layout: FunctionLayout | None, facts: Facts) -> tuple[Span, int]:

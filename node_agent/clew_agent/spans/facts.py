@@ -6,7 +6,7 @@ The agent makes new facts when pods, policies or the clock's offset change, and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from clew_agent.functions.layout import FunctionLayout
 from clew_agent.model import AttributeValue, Inventory, Pod
@@ -49,9 +49,13 @@ class OwnPod:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The other end of a connection, where the inventory knows it: a pod, or the service of a cluster IP."""
+    """The other end of a connection, where the inventory knows it: a pod, the service of a cluster IP, or both under one address.
 
-    display: str
+    A caller is shown as the pod that it is, a callee as the service that was called.
+    """
+
+    as_caller: str
+    as_callee: str
     attributes: Mapping[str, AttributeValue]
 
 
@@ -97,21 +101,23 @@ def _display(pod: Pod, options: SpanOptions) -> str:
 
 
 def _peers(inventory: Inventory, options: SpanOptions) -> Mapping[bytes, Peer]:
-    """Every known address. One that several pods share (the host's network) tells nothing; a service's name wins over a pod's."""
-    peers: dict[bytes, Peer] = {}
-    shared: set[bytes] = set()
+    """Every known address. One that several pods share (the host's network) tells nothing of a pod."""
+    pods: dict[bytes, Pod | None] = {}
     for pod in inventory.pods:
         for key in {packed(address) for address in pod.addresses}:
-            if key in peers:
-                shared.add(key)
-            attributes: dict[str, AttributeValue] = {
-                "service.peer.name": service_name(pod, options.well_known_labels),
-                "service.peer.namespace": service_namespace(pod),
-                "clew.peer.pod.name": pod.name,
-            }
-            peers[key] = Peer(_display(pod, options), attributes)
-    for key in shared:
-        del peers[key]
+            pods[key] = None if key in pods else pod
+    peers = {key: _pod_peer(pod, options) for key, pod in pods.items() if pod is not None}
     for address, name in inventory.services.items():
-        peers[packed(address)] = Peer(name, {"service.peer.name": name})
+        known = peers.get(packed(address))
+        peers[packed(address)] = replace(known, as_callee=name) if known is not None else Peer(name, name, {"service.peer.name": name})
     return peers
+
+
+def _pod_peer(pod: Pod, options: SpanOptions) -> Peer:
+    display = _display(pod, options)
+    attributes: dict[str, AttributeValue] = {
+        "service.peer.name": service_name(pod, options.well_known_labels),
+        "service.peer.namespace": service_namespace(pod),
+        "clew.peer.pod.name": pod.name,
+    }
+    return Peer(display, display, attributes)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from clew_agent.model import AttributeValue, SpanKind
 from clew_agent.records import Outcome, RequestRecord
-from clew_agent.spans.addresses import address_text, authority
+from clew_agent.spans.addresses import DEFAULT_PORTS, address_text, authority
 from clew_agent.spans.facts import Peer, SpanOptions
 from clew_agent.spans.naming import OTHER_METHOD
 from clew_agent.spans.urls import Target, full_url, parse_target, redact_query
@@ -82,13 +82,13 @@ def _describe_client(attributes: dict[str, AttributeValue], record: RequestRecor
     port = _port(target, record.remote_port)
     attributes["server.address"] = host
     attributes["server.port"] = port
-    attributes["url.full"] = full_url(target, authority(host, port), options.query_string)
+    attributes["url.full"] = full_url(target, authority(host, port, target.scheme), options.query_string)
 
 
 def _port(target: Target, of_connection: int) -> int:
     if target.host is None:
         return of_connection
-    return target.port if target.port is not None else {"http": 80, "https": 443}.get(target.scheme, of_connection)
+    return target.port if target.port is not None else DEFAULT_PORTS.get(target.scheme, of_connection)
 
 
 def _error(record: RequestRecord, kind: SpanKind) -> tuple[str | None, str | None]:

@@ -1,0 +1,259 @@
+"""From bytes of the ring buffer to named spans of known pods."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.span_records import CLIENT, DECODE, PARENT, SERVER, TRACE, address, function, raw, request
+
+from clew_agent.functions.layout import ArgumentLayout, FunctionLayout
+from clew_agent.metrics import AGENT_METRICS
+from clew_agent.model import AttributeValue, Inventory, Pod, Span, SpanKind, Workload
+from clew_agent.spans.arguments import function_attributes
+from clew_agent.spans.facts import Facts, SpanOptions, make_facts
+from clew_agent.spans.naming import NamingStyle
+from clew_agent.spans.parent import Holding
+from clew_agent.spans.pipeline import assemble, drain
+from clew_agent.spans.resource import pod_resource
+
+OFFSET = 1_700_000_000_000_000_000
+PRODUCT = Pod(
+    name="productpage-7d4-x2x",
+    namespace="bookinfo",
+    uid="u-1",
+    node="node-1",
+    cgroup="/kubepods/pod1",
+    addresses=(ip_address("10.0.0.1"), ip_address("fd00::1")),
+    workload=Workload("Deployment", "productpage"),
+    containers=("app",),
+)
+DETAILS = Pod(
+    "details-5f-abc", "bookinfo", "u-2", "node-1", addresses=(ip_address("10.0.0.2"),), workload=Workload("Deployment", "details")
+)
+LONE = Pod("lone", "default", "u-3", "node-1", addresses=(ip_address("10.0.0.3"),))
+SENDMSG = FunctionLayout(
+    "tcp_sendmsg",
+    (ArgumentLayout("size", 0, 8, "unsigned"), ArgumentLayout("name", 8, 8, "string")),
+    "signed",
+    4,
+)
+INVENTORY = Inventory((PRODUCT, DETAILS, LONE), {ip_address("10.96.0.5"): "reviews", ip_address("10.0.0.2"): "details-svc"})
+
+
+def facts(style: NamingStyle = NamingStyle.FLOW, **options: bool) -> Facts:
+    return make_facts(INVENTORY, {1: PRODUCT}, [SENDMSG], OFFSET, {1: style}, {"host.name": "n1"}, SpanOptions(**options))
+
+
+def spans(*records: bytes, known: Facts | None = None) -> list[Span]:
+    state, first = assemble(Holding(), records, DECODE, known or facts(), now_ns=0)
+    return [*first.spans, *drain(state, known or facts())[1].spans]
+
+
+def test_a_server_a_client_and_a_function() -> None:
+    client = request(role=2, line=b"GET /details/0", parent_id=SERVER, start_ns=1_100, end_ns=1_800, remote_port=9080)
+    arguments = (4096).to_bytes(8, "little") + b"eth0\0xyz"
+    call = function(start_ns=1_150, end_ns=1_160, parent_id=CLIENT, request_id=CLIENT, returned=-11, arguments=arguments)
+    made = {
+        span.span_id: span for span in spans(raw(request(parent_id=PARENT, remote_address=address("192.0.2.9"))), raw(client), raw(call))
+    }
+    server = made[SERVER]
+    assert (server.name, server.kind, server.trace_id, server.parent_id) == ("server:productpage->NONE", SpanKind.SERVER, TRACE, PARENT)
+    assert (server.start_ns, server.end_ns, server.trace_flags) == (OFFSET + 1_000, OFFSET + 2_000, 1)
+    assert made[CLIENT].name == "client:productpage->details-svc"
+    assert made[CLIENT].parent_id == SERVER
+    assert made[CLIENT].attributes["service.peer.name"] == "details"
+    assert made[CLIENT].attributes["clew.peer.pod.name"] == "details-5f-abc"
+    assert made[b"function"] == Span(
+        trace_id=TRACE,
+        span_id=b"function",
+        parent_id=CLIENT,
+        name="tcp_sendmsg",
+        kind=SpanKind.INTERNAL,
+        start_ns=OFFSET + 1_150,
+        end_ns=OFFSET + 1_160,
+        trace_flags=1,
+        attributes={
+            "clew.function.argument.size": 4096,
+            "clew.function.argument.name": "eth0",
+            "clew.function.return": -11,
+            "process.pid": 41,
+            "thread.id": 42,
+        },
+        resource=facts().own[1].resource,
+    )
+    assert server.resource == made[CLIENT].resource
+
+
+@pytest.mark.parametrize(
+    ("role", "remote", "options", "name"),
+    [
+        (1, "10.0.0.2", {}, "server:productpage->details"),
+        (1, "10.0.0.2", {"pod_names": True}, "server:productpage-7d4-x2x->details-5f-abc"),
+        (1, "10.0.0.3", {}, "server:productpage->lone"),
+        (1, "fd00::9", {}, "server:productpage->NONE"),
+        (2, "10.96.0.5", {}, "client:productpage->reviews"),
+        (2, "198.51.100.7", {}, "client:productpage->NONE"),
+    ],
+)
+def test_flow_names(role: int, remote: str, options: dict[str, bool], name: str) -> None:
+    assert [span.name for span in spans(raw(request(role, remote_address=address(remote))), known=facts(**options))] == [name]
+
+
+def test_http_names() -> None:
+    style = facts(NamingStyle.HTTP)
+    names = [
+        span.name for span in spans(raw(request()), raw(request(2, b"POST /a")), raw(request(1, b"FOO /", span_id=b"f" * 8)), known=style)
+    ]
+    assert names == ["GET", "POST", "HTTP"]
+
+
+def test_an_address_that_two_pods_share_names_neither() -> None:
+    twin = Pod("twin", "default", "u-4", "node-1", addresses=(ip_address("10.0.0.3"),))
+    known = make_facts(Inventory((LONE, twin)), {1: PRODUCT}, [], 0)
+    assert spans(raw(request(remote_address=address("10.0.0.3"))), known=known)[0].name == "server:productpage->NONE"
+
+
+def test_no_parent_is_none_and_a_function_without_one_belongs_to_its_request() -> None:
+    made = spans(raw(request()), raw(function(parent_id=bytes(8))))
+    assert {span.span_id: span.parent_id for span in made} == {SERVER: None, b"function": SERVER}
+
+
+def test_losses_are_counted_and_spans_kept() -> None:
+    batch = [b"junk", raw(request(pod=7)), raw(function(function=9)), raw(function(span_id=b"f" * 8, arguments=b"\1\0"))]
+    state, first = assemble(Holding(), batch, DECODE, facts(), now_ns=0)
+    assert first.counts == {
+        "records": 3,
+        "records_undecoded": 1,
+        "spans": 2,
+        "requests_not_held": 0,
+        "spans_of_unknown_pods": 0,
+        "spans_of_unknown_functions": 1,
+        "arguments_missing": 2,
+    }
+    assert set(first.counts) <= {row.name for row in AGENT_METRICS}
+    assert first.spans[0].name == "function 9"
+    state, last = drain(state, facts())
+    assert (last.counts["spans"], last.counts["spans_of_unknown_pods"]) == (1, 1)
+    assert last.spans[0].name == "server:unknown->details"
+    assert last.spans[0].resource == {"host.name": "n1", "service.name": "unknown_service"}
+    assert state == Holding()
+
+
+def test_resource_of_a_deployments_pod() -> None:
+    assert pod_resource(PRODUCT, {"host.name": "n1"}) == {
+        "host.name": "n1",
+        "k8s.pod.name": "productpage-7d4-x2x",
+        "k8s.namespace.name": "bookinfo",
+        "k8s.pod.uid": "u-1",
+        "k8s.node.name": "node-1",
+        "k8s.deployment.name": "productpage",
+        "k8s.container.name": "app",
+        "service.name": "productpage",
+        "service.namespace": "bookinfo",
+        "service.instance.id": "bookinfo.productpage-7d4-x2x.app",
+    }
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "CronJob", "Job"])
+def test_each_workload_has_its_attribute(kind: str) -> None:
+    made = pod_resource(Pod("p", "n", "u", "", workload=Workload(kind, "w")), {})
+    assert made[f"k8s.{kind.lower()}.name"] == made["service.name"] == "w"
+
+
+def test_the_order_in_which_a_service_gets_its_name() -> None:
+    labels = {"app.kubernetes.io/name": "by-name", "app.kubernetes.io/instance": "by-instance", "app.kubernetes.io/version": "7"}
+    annotations = {
+        "resource.opentelemetry.io/service.name": "by-annotation",
+        "resource.opentelemetry.io/service.version": "9",
+        "resource.opentelemetry.io/service.namespace": "team",
+        "resource.opentelemetry.io/service.instance.id": "one",
+        "resource.opentelemetry.io/deployment.environment.name": "prod",
+        "resource.opentelemetry.io/": "nothing",
+        "other": "x",
+    }
+
+    def named(labels: dict[str, str], annotations: dict[str, str], asked: bool, workload: bool = True) -> dict[str, AttributeValue]:
+        owner = Workload("Deployment", "web") if workload else None
+        return pod_resource(
+            Pod("web-1", "ns", "", "", workload=owner, containers=("a", "b"), labels=labels, annotations=annotations), {}, asked
+        )
+
+    assert named({}, {}, True, workload=False)["service.name"] == "web-1"
+    assert named(labels, {}, False)["service.name"] == "web"
+    assert "service.version" not in named(labels, {}, False)
+    by_label = named(labels, {}, True)
+    assert (by_label["service.name"], by_label["service.version"]) == ("by-instance", "7")
+    del labels["app.kubernetes.io/instance"]
+    assert named(labels, {}, True)["service.name"] == "by-name"
+    assert named(labels, annotations, True) == {
+        "k8s.pod.name": "web-1",
+        "k8s.namespace.name": "ns",
+        "k8s.deployment.name": "web",
+        "service.name": "by-annotation",
+        "service.version": "9",
+        "service.namespace": "team",
+        "service.instance.id": "one",
+        "deployment.environment.name": "prod",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "raw_bytes", "value"),
+    [
+        ("unsigned", 4, b"\xff\xff\xff\xff", 4_294_967_295),
+        ("unsigned", 8, b"\xff" * 8, "18446744073709551615"),
+        ("signed", 4, b"\xff\xff\xff\xff", -1),
+        ("bool", 1, b"\1", True),
+        ("bool", 1, b"\0", False),
+        ("string", 8, b"lo\0junk!", "lo"),
+        ("string", 4, b"\xffabc", "\\xffabc"),
+        ("pointer", 8, b"\x10\xff\0\0\0\0\xff\xff", "0xffff00000000ff10"),
+    ],
+)
+def test_arguments(kind: str, size: int, raw_bytes: bytes, value: AttributeValue) -> None:
+    layout = FunctionLayout("f", (ArgumentLayout("x", 0, size, kind),), None, 0)
+    assert function_attributes(function(arguments=raw_bytes), layout) == ({"clew.function.argument.x": value}, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "returned", "value"),
+    [
+        ("signed", 4, 0x00000000_FFFFFFF5, -11),
+        ("signed", 8, -11, -11),
+        ("unsigned", 4, -1, 4_294_967_295),
+        ("bool", 1, 0x7F00, False),
+        ("bool", 1, 1, True),
+        ("pointer", 8, -4096, "0xfffffffffffff000"),
+    ],
+)
+def test_return_values_are_cut_to_their_type(kind: str, size: int, returned: int, value: AttributeValue) -> None:
+    made, _ = function_attributes(function(returned=returned), FunctionLayout("f", (), kind, size))
+    assert made == {"clew.function.return": value}
+
+
+@given(
+    st.binary(max_size=32),
+    st.lists(
+        st.builds(
+            ArgumentLayout,
+            st.just("x"),
+            st.integers(0, 40),
+            st.integers(1, 16),
+            st.sampled_from(["signed", "unsigned", "bool", "string", "pointer", "unheard-of"]),
+        )
+    ),
+)
+def test_any_arguments_and_layout(data: bytes, layouts: list[ArgumentLayout]) -> None:
+    made, missing = function_attributes(function(arguments=data), FunctionLayout("f", tuple(layouts), None, 0))
+    assert missing <= len(layouts)
+    assert len(made) == (missing < len(layouts))
+
+
+@given(st.lists(st.binary(max_size=420)))
+def test_any_bytes_at_all(batch: list[bytes]) -> None:
+    state, made = assemble(Holding(), batch, DECODE, facts(), now_ns=0)
+    assert made.counts["records"] + made.counts["records_undecoded"] == len(batch)
+    drain(state, facts())
