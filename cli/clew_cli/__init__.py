@@ -1,0 +1,1 @@
+"""The ``clew`` command: checks policies, takes identifiers apart, and shows traces. Needs no cluster and no agent."""

@@ -1,0 +1,121 @@
+"""Traces as text: the talk's table, one line a span: span ID, parent ID, service, name, timeline, duration. Pure.
+
+Names come from applications and may hold anything, so what a terminal would obey (escape sequences, line breaks, changes of
+writing direction) is replaced before it is printed.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from clew_cli.tree import Node, Trace
+
+NO_PARENT = "0" * 16
+NARROWEST = 80
+_IDS = 16
+_DURATION = 11
+_GAP = "  "
+_BARS = {"server": "█", "client": "▓", "kernel": "━"}
+
+
+def render_trace(trace: Trace, width: int) -> str:
+    """One trace as a table that is ``width`` columns wide (at least ``NARROWEST``)."""
+    width = max(width, NARROWEST)
+    labels = [_prefix(node) + clean(node.span.name or "(no name)") for node in trace.nodes]
+    services = [clean(node.span.service or "(unknown)") for node in trace.nodes]
+    service_width = min(max(len("Service"), *map(columns, services)), 16)
+    rest = width - 2 * _IDS - _DURATION - service_width - 5 * len(_GAP)
+    name_width = max(12, min(max(len("Span name"), *map(columns, labels)), rest * 2 // 3))
+    bar_width = max(8, rest - name_width)
+    lines = [
+        _title(trace),
+        _row("Span ID", "Parent ID", "Service", "Span name", "Timeline", "Duration", service_width, name_width, bar_width),
+    ]
+    for node, label, service in zip(trace.nodes, labels, services, strict=True):
+        span = node.span
+        bar = _bar(trace, node, bar_width)
+        text = duration(span.end_ns - span.start_ns)
+        row = _row(span.span_id, span.parent_id or NO_PARENT, service, label, bar, text, service_width, name_width, bar_width)
+        lines.append(row + "".join(f"  ! {note}" for note in _remarks(node)))
+    return "\n".join(lines)
+
+
+def duration(nanoseconds: int) -> str:
+    """A duration in milliseconds as the talk writes it, to the microsecond: ``10.427ms``, ``0.66ms``. Seconds from ten thousand on."""
+    if abs(nanoseconds) >= 10_000_000_000:
+        return f"{nanoseconds / 1e9:.3f}s"
+    text = f"{nanoseconds / 1e6:.3f}"
+    return f"{text.rstrip('0').rstrip('.')}ms"
+
+
+def clean(text: str) -> str:
+    """``text`` with everything that is not printable, and every change of writing direction, replaced by a visible mark."""
+    return "".join(one if one.isprintable() else "�" for one in text)
+
+
+def columns(text: str) -> int:
+    """Columns that ``text`` takes in a terminal: wide characters take two, combining ones none."""
+    return sum(0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
+
+
+def _title(trace: Trace) -> str:
+    count = len(trace.nodes)
+    kernel = sum(node.span.is_kernel for node in trace.nodes)
+    begun = datetime.fromtimestamp(trace.start_ns // 10**9, UTC)
+    parts = [
+        f"Trace {trace.trace_id}",
+        f"{begun:%Y-%m-%d %H:%M:%S}.{trace.start_ns // 10**6 % 1000:03d} UTC",
+        duration(trace.end_ns - trace.start_ns),
+        f"{len(trace.services)} service{'' if len(trace.services) == 1 else 's'}",
+        f"{count} span{'' if count == 1 else 's'}" + (f" ({kernel} of the kernel)" if kernel else ""),
+    ]
+    if len(trace.roots) > 1:
+        parts.append(f"{len(trace.roots)} roots")
+    return " · ".join(parts)
+
+
+def _row(span: str, parent: str, service: str, name: str, bar: str, time: str, service_width: int, name_width: int, bar_width: int) -> str:
+    cells = [
+        _fit(span, _IDS),
+        _fit(parent, _IDS),
+        _fit(service, service_width),
+        _fit(name, name_width),
+        _fit(bar, bar_width),
+        time.rjust(_DURATION),
+    ]
+    return _GAP.join(cells)
+
+
+def _fit(text: str, width: int) -> str:
+    """``text`` in exactly ``width`` columns, cut with an ellipsis where it is longer."""
+    if columns(text) > width:
+        kept = ""
+        for one in text:
+            if columns(kept + one) > width - 1:
+                break
+            kept += one
+        text = kept + "…"
+    return text + " " * (width - columns(text))
+
+
+def _prefix(node: Node) -> str:
+    if not node.last:
+        return ""
+    return "".join("  " if last else "│ " for last in node.last[:-1]) + ("└ " if node.last[-1] else "├ ")
+
+
+def _bar(trace: Trace, node: Node, width: int) -> str:
+    """The span's place in the trace's time. Every span gets at least one cell, and none leaves the column."""
+    extent = max(trace.end_ns - trace.start_ns, 1)
+    first = min((node.span.start_ns - trace.start_ns) * width // extent, width - 1)
+    end = -((trace.start_ns - max(node.span.end_ns, node.span.start_ns)) * width // extent)
+    mark = _BARS["kernel" if node.span.is_kernel else node.span.kind] if node.span.is_kernel or node.span.kind in _BARS else "▒"
+    return " " * first + mark * max(1, min(end, width) - first)
+
+
+def _remarks(node: Node) -> Iterator[str]:
+    yield from node.notes
+    if node.span.status == "error":
+        yield f"error: {clean(node.span.message)}" if node.span.message else "error"
