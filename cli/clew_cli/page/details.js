@@ -6,7 +6,7 @@ function drawDetails() {
   panel.hidden = !span || !panel.dataset.open;
   if (panel.hidden) return;
   panel.scrollTop = 0;
-  const by = place(make("div", { class: "by" }, make("span", { class: `glyph ${kindClass(span)}` }), `${span.service || "unknown service"} · ${span.kernel ? "kernel function" : span.kind}`), {
+  const by = place(make("div", { class: "by", "data-hue": true }, make("span", { class: `glyph ${kindClass(span)}` }), `${span.service || "unknown service"} · ${span.kernel ? "kernel function" : span.kind}`), {
     "--h": hue(state.trace, span.service),
   });
   panel.replaceChildren(make("button", { class: "close quiet", type: "button", "aria-label": "Close (Esc)", onclick: closeDetails }, "✕"), make("h2", {}, span.name || "(no name)"), by);

@@ -39,7 +39,7 @@ function drawSummary() {
   parts.push(make("span", {}, moment(trace.start)), make("code", { title: "Trace ID" }, trace.id));
   byId("summary").replaceChildren(...parts);
   document.title = `${root.name || trace.id} · Clew`;
-  byId("legend").replaceChildren(...[...trace.services.keys()].map((service) => place(make("span", {}, make("i", { class: "glyph" }), service || "unknown service"), { "--h": hue(trace, service) })));
+  byId("legend").replaceChildren(...[...trace.services.keys()].map((service) => place(make("span", { "data-hue": true }, make("i", { class: "glyph" }), service || "unknown service"), { "--h": hue(trace, service) })));
   if (kernel) byId("legend").append(make("span", {}, make("i", { class: "glyph kernel" }), "kernel"));
 }
 
@@ -50,7 +50,7 @@ function drawTraces() {
   const order = { start: (one, other) => (BigInt(one.start) < BigInt(other.start) ? 1 : -1), length: (one, other) => other.length - one.length, spans: (one, other) => other.spans.length - one.spans.length };
   const longest = Math.max(...data.traces.map((trace) => trace.length), 1);
   const found = data.traces
-    .filter((trace) => !wanted || trace.id.startsWith(wanted) || trace.spans.some((span) => !span.kernel && `${span.name}\n${span.service}`.toLowerCase().includes(wanted)))
+    .filter((trace) => !wanted || trace.id.includes(wanted) || trace.spans.some((span) => !span.kernel && `${span.name}\n${span.service}`.toLowerCase().includes(wanted)))
     .sort(order[byId("trace-order").value]);
   byId("trace-list").replaceChildren(...found.map((trace) => traceItem(trace, longest)));
   if (!found.length) byId("trace-list").append(make("li", { class: "empty" }, "No trace matches."));
@@ -60,7 +60,7 @@ function traceItem(trace, longest) {
   const failed = trace.spans.filter((span) => span.status === "error").length;
   const small = make("div", { class: "line small" }, make("span", { class: "name" }, `${moment(trace.start).slice(11, 23)} · ${trace.spans.length} spans`));
   if (failed) small.append(make("span", { class: "failed" }, `${failed} failed`));
-  small.append(make("code", {}, trace.id.slice(0, 8)));
+  small.append(make("code", {}, trace.id.slice(16, 24)));
   const button = make(
     "button",
     { type: "button", "aria-current": String(trace === state.trace), onclick: () => chooseTrace(trace) },

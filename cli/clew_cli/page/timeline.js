@@ -23,6 +23,7 @@ function draw(keep = -1) {
     if (row * ROW < rows.scrollTop) rows.scrollTop = row * ROW;
     else if ((row + 1) * ROW > rows.scrollTop + rows.clientHeight) rows.scrollTop = (row + 1) * ROW - rows.clientHeight;
   }
+  document.documentElement.style.setProperty("--gutter", `${rows.offsetWidth - rows.clientWidth}px`); // the scroll bar's room
   drawRuler();
   drawRows();
   drawMap();
@@ -63,6 +64,7 @@ function drawRow(span, number) {
       "aria-expanded": open === null ? null : String(open),
       "aria-label": `${span.service || "unknown service"}: ${span.name}, ${duration(span.end - span.start)}${span.status === "error" ? ", error" : ""}`,
       "data-index": String(span.index),
+      "data-hue": true,
     },
     nameCell(span, open),
     timeCell(span),
@@ -76,7 +78,7 @@ function nameCell(span, open) {
   if (open === null) twisty.disabled = true;
   const cell = make("div", { class: "cell" }, indent, twisty, make("span", { class: `glyph ${kindClass(span)}` }));
   cell.append(make("span", { class: `label ${kindClass(span)}`, title: span.name }, span.name || "(no name)"));
-  if (!span.kernel) cell.append(make("span", { class: "service" }, span.service || "unknown service"));
+  if (!span.kernel && !(span.service && span.name.includes(span.service))) cell.append(make("span", { class: "service" }, span.service || "unknown service"));
   if (span.status === "error") cell.append(make("span", { class: "note" }, "error"));
   for (const note of span.notes) cell.append(make("span", { class: "note", title: note }, note));
   if (span.calls.length) {
