@@ -29,8 +29,6 @@ enum method { METHOD_OTHER = 0, METHOD_HEAD = 1, METHOD_CONNECT = 2 };
 
 struct context {
 	u64 start_ns;
-	u64 request_bytes;
-	u64 response_bytes;
 	u8 trace_id[16];
 	u8 span_id[8];
 	u8 parent_id[8];    /* zeros: the trace begins here */
@@ -51,7 +49,7 @@ struct context {
 	u8 minor;
 	u8 adopted;
 	u8 upgrade;         /* the request asks for another protocol */
-	u8 answering;       /* the response's first bytes were seen */
+	u8 has_tracestate;  /* there is an element in `tracestates` */
 	u8 reserved[6];
 	u8 comm[16];
 	u8 target[TARGET_MAX];
@@ -108,63 +106,49 @@ INLINE void mark_process(u32 pid, int multiplexes, int pools, int trusted)
 		known->trusted = 1;
 }
 
-/* The key of the running unit's context, 0 if it has none that is open and certain. */
-INLINE u64 current_key(void)
+/* The running unit's open request and its key, or NULL where it has none for certain. `sending` is a constant: only for a
+ * request that is about to be sent is it worth counting why there is none. */
+INLINE struct context *find_context(u64 *key, const int sending)
 {
 	u64 id = bpf_get_current_pid_tgid();
-	u32 tid = id, pid = id >> 32;
-	struct unit *unit = units.lookup(&tid);
-	struct process *process;
-
-	if (!unit)
-		return 0;
-	if (!contexts.lookup(&unit->context)) {
-		if (unit->kind == UNIT_INHERITED)
-			mark_process(unit->creator, 0, 1, 0);
-		return 0;
-	}
-	if (unit->kind == UNIT_INHERITED) {
-		u32 creator = unit->creator;
-
-		process = processes.lookup(&creator);
-		if (!process || !process->trusted || process->pools) {
-			count(COUNTER_UNTRUSTED);
-			return 0;
-		}
-	}
-	process = processes.lookup(&pid);
-	if (unit->ambiguous || (process && process->multiplexes)) {
-		count(COUNTER_AMBIGUOUS);
-		return 0;
-	}
-	return unit->context;
-}
-
-/* The running unit's open request, or NULL where it has none for certain. Kernel functions ask this first. */
-INLINE struct context *current_context(void)
-{
-	u64 id = bpf_get_current_pid_tgid();
-	u32 tid = id, pid = id >> 32;
+	u32 tid = id, pid = id >> 32, creator;
 	struct unit *unit = units.lookup(&tid);
 	struct process *process;
 	struct context *context;
 
 	if (!unit)
 		return 0;
-	context = contexts.lookup(&unit->context);
-	if (!context || unit->ambiguous)
+	*key = unit->context;
+	creator = unit->creator;
+	context = contexts.lookup(key);
+	if (!context) {
+		if (sending && unit->kind == UNIT_INHERITED)
+			mark_process(creator, 0, 1, 0);
 		return 0;
-	process = processes.lookup(&pid);
-	if (process && process->multiplexes)
-		return 0;
+	}
 	if (unit->kind == UNIT_INHERITED) {
-		u32 creator = unit->creator;
-
 		process = processes.lookup(&creator);
-		if (!process || !process->trusted || process->pools)
+		if (!process || !process->trusted || process->pools) {
+			if (sending)
+				count(COUNTER_UNTRUSTED);
 			return 0;
+		}
+	}
+	process = processes.lookup(&pid);
+	if (unit->ambiguous || (process && process->multiplexes)) {
+		if (sending)
+			count(COUNTER_AMBIGUOUS);
+		return 0;
 	}
 	return context;
+}
+
+/* What a kernel function asks first: the running unit's open request, or NULL. */
+INLINE struct context *current_context(void)
+{
+	u64 key;
+
+	return find_context(&key, 0);
 }
 
 /* The running unit has read the request `key`. */

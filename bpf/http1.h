@@ -160,7 +160,7 @@ INLINE u32 parse_request_line(const u8 *bytes, u32 len, struct http_head *head)
 		bad |= 1 ^ is_token(c);
 		BARRIER(bad);
 	}
-	if (bad || bytes[0] == ' ')
+	if (bad || (len && bytes[0] == ' '))
 		return HEAD_NOT_HTTP;
 	if (!notes->method_length)
 		return len > METHOD_MAX ? HEAD_NOT_HTTP : HEAD_INCOMPLETE;
@@ -184,7 +184,7 @@ INLINE u32 parse_request_line(const u8 *bytes, u32 len, struct http_head *head)
 	at = notes->target_end;
 	if (!at || at >= len) {
 		notes->target_end = 0;
-		return len >= HEAD_MAX ? HEAD_TOO_LONG : HEAD_INCOMPLETE;
+		return HEAD_INCOMPLETE;
 	}
 	if (BYTE_AT(bytes, at) != ' ' || at == notes->method_length + 1)
 		return HEAD_NOT_HTTP;
@@ -249,7 +249,7 @@ INLINE u32 parse_status(const u8 *bytes, u32 len, struct http_head *head)
 	if (after != ' ' && after != '\r' && after != '\n')
 		return HEAD_NOT_HTTP;
 	notes->status = a * 100 + b * 10 + c;
-	notes->at = notes->line = 12;
+	notes->at = 12;
 	return HEAD_COMPLETE;
 }
 
@@ -354,7 +354,7 @@ INLINE u32 parse_lines(const u8 *bytes, u32 len, struct http_head *head)
 		notes->end = notes->line + 2;
 		return HEAD_COMPLETE;
 	}
-	return len >= HEAD_MAX ? HEAD_TOO_LONG : HEAD_INCOMPLETE;
+	return HEAD_INCOMPLETE;
 }
 
 /* One hexadecimal digit's value in `value`; `bad` becomes 1 where it is not one of 0-9a-f. */
@@ -497,34 +497,44 @@ INLINE void read_content_length(const u8 *bytes, struct http_head *head)
 	notes->flags = (notes->flags & ~HEAD_BAD_LENGTH) | HEAD_LENGTH;
 }
 
+/* Skips SP and HTAB backwards from `from`, at most OWS_MAX of them: up to the field's colon at the latest. Returns where the
+ * byte behind the last other one is. */
+INLINE u32 skip_ows_back(const u8 *bytes, volatile u32 *cursor, u32 from)
+{
+	u32 i;
+
+	*cursor = from;
+	for (i = 0; i < OWS_MAX; i++) {
+		u8 c = BYTE_AT(bytes, *cursor - 1);
+
+		if (c != ' ' && c != '\t')
+			break;
+		*cursor -= 1;
+	}
+	return *cursor;
+}
+
 /* RFC 9112, 6.1: the body is chunked if that is the final coding of the last field. */
 INLINE void read_transfer_encoding(const u8 *bytes, struct http_head *head)
 {
 	volatile struct http_head *notes = head;
-	u32 start = notes->encoding.start, stop = notes->encoding.end, i;
-	u64 word, before;
+	u32 start = notes->encoding.start, stop;
+	u64 word;
 
 	if (!notes->encodings)
 		return;
 	notes->flags |= HEAD_BAD_ENCODING;
 	if (notes->spoiled & SPOILED_ENCODING)
 		return;
-	notes->at = stop;
-	for (i = 0; i < OWS_MAX; i++) {
-		u8 c = BYTE_AT(bytes, notes->at - 1);
-
-		if (c != ' ' && c != '\t')
-			break;
-		notes->at--;
-	}
-	stop = notes->at;
+	stop = skip_ows_back(bytes, &head->at, notes->encoding.end);
 	if (stop < start + 7)
 		return;
 	word = LOAD8(bytes, stop - 8); /* one byte more than the coding's name */
-	before = word & 0xff;
 	if (((word >> 8) | 0x20202020202020ULL) != 0x64656b6e756863ULL) /* "chunked" */
 		return;
-	if (stop - 7 > start && before != ',' && before != ' ' && before != '\t')
+	/* It is a coding of its own: the first, or behind a comma. */
+	stop = skip_ows_back(bytes, &head->at, stop - 7);
+	if (stop > start && BYTE_AT(bytes, stop - 1) != ',')
 		return;
 	notes->flags = (notes->flags & ~HEAD_BAD_ENCODING) | HEAD_CHUNKED;
 }
@@ -564,6 +574,8 @@ INLINE u32 parse_head(const u8 *bytes, u32 len, const int is_response, struct ht
 		read_tracestate(bytes, head, &head->value);
 	}
 out:
+	if (verdict == HEAD_INCOMPLETE && len >= HEAD_MAX)
+		verdict = HEAD_TOO_LONG;
 	notes->verdict = verdict;
 	return verdict;
 }

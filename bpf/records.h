@@ -43,8 +43,6 @@ struct request_record {
 	u8 parent_id[8];     /* all zero: the trace begins here */
 	u32 pid;             /* process (tgid) that read or sent the request, in the initial PID namespace */
 	u32 tid;             /* thread likewise */
-	u64 request_bytes;   /* header and body of the request that passed, without what the agent inserted */
-	u64 response_bytes;
 	u8 local_address[16];
 	u8 remote_address[16];
 	u16 local_port;

@@ -58,8 +58,6 @@ class RequestRecord(NamedTuple):
     parent_id: bytes
     pid: int
     tid: int
-    request_bytes: int
-    response_bytes: int
     local_address: bytes
     remote_address: bytes
     local_port: int

@@ -33,8 +33,6 @@ def request(role: int = 1, line: bytes = b"GET /", **values: int | bytes) -> Req
         "parent_id": bytes(8),
         "pid": 41,
         "tid": 42,
-        "request_bytes": 0,
-        "response_bytes": 0,
         "local_address": address("10.0.0.1"),
         "remote_address": address("10.0.0.2"),
         "local_port": 8080,

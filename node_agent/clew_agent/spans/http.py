@@ -44,10 +44,6 @@ def describe_request(record: RequestRecord, kind: SpanKind, peer: Peer | None, o
         attributes["http.request.method_original"] = original
     if record.status:
         attributes["http.response.status_code"] = record.status
-    if record.request_bytes:
-        attributes["http.request.size"] = record.request_bytes
-    if record.response_bytes:
-        attributes["http.response.size"] = record.response_bytes
     target = parse_target(record.path, record.method)
     if kind is SpanKind.SERVER:
         _describe_server(attributes, record, target, options)

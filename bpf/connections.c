@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+ *
+ * Which connections are followed: those that traced pods make or take. clew_connection is attached to the pods' cgroups and to no
+ * other, so every other socket of the node stays as it is. Connections older than the agent are added from user space
+ * (node_agent/clew_agent/sockets.py).
+ */
+#include "clew.h"
+#include "http1.h"
+#include "context.h"
+#include "stream.h"
+#include "requests.h"
+
+/* What the agent says of the cgroup that the program is attached to. */
+struct pod_scope {
+	u32 pod;
+	u8 policy;
+	u8 known; /* 0: the agent has not said yet */
+	u16 reserved;
+};
+BPF_CGROUP_STORAGE(pod_scopes, struct pod_scope);
+
+#ifndef AF_INET
+#define AF_INET 2
+#endif
+
+int clew_connection(struct bpf_sock_ops *ops)
+{
+	/* Through volatile: clang would read two neighbouring fields as one, which the verifier refuses. */
+	volatile struct bpf_sock_ops *from = ops;
+	struct pod_scope *scope = pod_scopes.get_local_storage(0);
+	struct connection *connection;
+	u32 operation = from->op, i, word, zero = 0;
+	u64 cookie;
+	void *sk;
+
+	if (operation != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && operation != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
+		return 1;
+	sk = (void *)ops->sk;
+	if (!scope || !scope->known || !sk)
+		return 1;
+	connection = connections.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!connection) {
+		count(COUNTER_SOCKET_FULL);
+		return 1;
+	}
+	connection->id = next_number(SEQUENCE_CONNECTION);
+	connection->pod = scope->pod;
+	connection->policy = scope->policy;
+	connection->role = operation == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB ? ROLE_CLIENT : ROLE_SERVER;
+	connection->local_port = from->local_port;
+	connection->remote_port = bpf_ntohl(from->remote_port);
+	if (from->family == AF_INET) {
+		*(u32 *)(connection->local_address + 8) = *(u32 *)(connection->remote_address + 8) = bpf_htonl(0xffff);
+		*(u32 *)(connection->local_address + 12) = from->local_ip4;
+		*(u32 *)(connection->remote_address + 12) = from->remote_ip4;
+	} else {
+		*(u32 *)(connection->local_address + 0) = from->local_ip6[0];
+		*(u32 *)(connection->local_address + 4) = from->local_ip6[1];
+		*(u32 *)(connection->local_address + 8) = from->local_ip6[2];
+		*(u32 *)(connection->local_address + 12) = from->local_ip6[3];
+		*(u32 *)(connection->remote_address + 0) = from->remote_ip6[0];
+		*(u32 *)(connection->remote_address + 4) = from->remote_ip6[1];
+		*(u32 *)(connection->remote_address + 8) = from->remote_ip6[2];
+		*(u32 *)(connection->remote_address + 12) = from->remote_ip6[3];
+	}
+	count(COUNTER_CONNECTIONS);
+	if (connection->role == ROLE_CLIENT) {
+		cookie = bpf_get_socket_cookie(ops);
+		if (sockets.sock_hash_update(ops, &cookie, BPF_ANY))
+			count(COUNTER_SOCKET_FULL);
+	}
+	return 1;
+}
+
+/* The application closes its socket (or ends): requests that are still open end here. */
+KFUNC_PROBE(tcp_close, struct sock *sk, long timeout)
+{
+	struct connection *connection = connections.sk_storage_get(sk, 0, 0);
+	struct work *work;
+	u32 slot = WORK_CLOSE, i;
+	u8 outcome = OUTCOME_CLOSED;
+
+	if (!connection || connection->begun == connection->ended)
+		return 0;
+	work = works.lookup(&slot);
+	if (!work)
+		return 0;
+	if (connection->role == ROLE_SERVER ? connection->out.state == STREAM_UNTIL_CLOSE
+					    : connection->in.state == STREAM_UNTIL_CLOSE)
+		outcome = OUTCOME_COMPLETE;
+	for (i = 0; i < ROUNDS_MAX; i++) {
+		if (connection->begun == connection->ended)
+			break;
+		finish_request(connection, work, outcome);
+		outcome = OUTCOME_CLOSED;
+	}
+	return 0;
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+ *
+ * What a traced pod asks of others: requests are recognised in sk_msg, and traceparent and tracestate put into their heads.
+ *
+ * The fields go in front of the blank line: only there is the whole head known, so that a traceparent of the application's own is
+ * found wherever it stands, and adopted. The bytes of a send are touched only there, and only when every byte of the connection
+ * so far was understood; whatever fails leaves the message as it was.
+ */
+#include "clew.h"
+#include "http1.h"
+#include "context.h"
+#include "stream.h"
+#include "requests.h"
+
+BPF_PROG_ARRAY(inject_again, 1);
+/* Client sockets of traced pods, by socket cookie; membership is what makes sk_msg see their sends. */
+BPF_SOCKHASH(sockets, u64, 65536);
+
+#define TRACEPARENT_FIELD 70 /* "traceparent: " 00-trace-span-flags CRLF */
+#define TRACESTATE_FIELD 12  /* "tracestate: " */
+#define SEND_MARGIN 4096     /* room that must be left in the send buffer behind what is inserted */
+
+INLINE u8 to_hex(u64 nibble)
+{
+	u64 letter = (nibble + 6) >> 4;
+
+	BARRIER(letter);
+	return '0' + nibble + letter * 39;
+}
+
+/* The fields for a context in work->text; returns their length. `parent` is where its tracestate is kept. */
+INLINE u32 write_fields(struct context *context, u64 parent, struct work *work)
+{
+	struct tracestate *state = 0;
+	u8 *text = work->text;
+	u32 i, length;
+
+	*(u64 *)text = 0x7261706563617274ULL;       /* tracepar */
+	*(u64 *)(text + 8) = 0x2d3030203a746e65ULL; /* ent: 00- */
+	for (i = 0; i < 16; i++) {
+		text[16 + 2 * i] = to_hex(context->trace_id[i] >> 4);
+		text[17 + 2 * i] = to_hex(context->trace_id[i] & 15);
+	}
+	text[48] = '-';
+	for (i = 0; i < 8; i++) {
+		text[49 + 2 * i] = to_hex(context->span_id[i] >> 4);
+		text[50 + 2 * i] = to_hex(context->span_id[i] & 15);
+	}
+	text[65] = '-';
+	text[66] = '0';
+	text[67] = '0' + context->trace_flags;
+	text[68] = '\r';
+	text[69] = '\n';
+	if (parent)
+		state = tracestates.lookup(&parent);
+	if (!state)
+		return TRACEPARENT_FIELD;
+	length = state->length;
+	if (!length || length > TRACESTATE_MAX)
+		return TRACEPARENT_FIELD;
+	*(u64 *)(text + 70) = 0x6174736563617274ULL; /* tracesta */
+	*(u32 *)(text + 78) = 0x203a6574;            /* te:  */
+	COPY(text + TRACEPARENT_FIELD + TRACESTATE_FIELD, length, state->text);
+	text[TRACEPARENT_FIELD + TRACESTATE_FIELD + length] = '\r';
+	text[TRACEPARENT_FIELD + TRACESTATE_FIELD + length + 1] = '\n';
+	return TRACEPARENT_FIELD + TRACESTATE_FIELD + length + 2;
+}
+
+/* Is there room in the send buffer, so that the kernel takes the head whole? Else it may stop between the application's bytes and
+ * ours, and tell the application a wrong number. */
+INLINE int has_room(struct connection *connection, u32 position, u32 length)
+{
+	struct sock *sk = (struct sock *)connection->socket;
+	int queued = 0, limit = 0;
+
+	if (bpf_probe_read_kernel(&queued, sizeof(queued), &sk->sk_wmem_queued) ||
+	    bpf_probe_read_kernel(&limit, sizeof(limit), &sk->sk_sndbuf))
+		return 0;
+	return (u64)(u32)queued + position + length + SEND_MARGIN < (u64)(u32)limit;
+}
+
+/* Inserts work->text at `position`. Returns 0, or -1 with the message as it was. */
+INLINE int insert_fields(struct sk_msg_md *message, u32 position, u32 length, struct work *work)
+{
+	u8 *data, *end;
+	u32 i;
+
+	if (bpf_msg_push_data(message, position, length, 0))
+		return -1;
+	if (bpf_msg_pull_data(message, position, position + length, 0)) {
+		bpf_msg_pop_data(message, position, length, 0);
+		return -1;
+	}
+	data = (u8 *)(long)message->data;
+	end = (u8 *)(long)message->data_end;
+	for (i = 0; i < TRACEPARENT_FIELD + TRACESTATE_FIELD + TRACESTATE_MAX + 2; i++) {
+		if (data + i + 1 > end || i >= length)
+			break;
+		data[i] = work->text[i];
+	}
+	return 0;
+}
+
+/* The identity of the request that is being sent: the running unit's trace, the application's own, or a new one. */
+INLINE u64 identify_request(struct context *context, struct work *work, u64 now)
+{
+	volatile struct http_head *head = &work->head;
+	struct context *parent;
+	u64 key = 0;
+	u32 i;
+
+	parent = find_context(&key, 1);
+	if (head->valid) {
+		/* The application sends a traceparent: its span is the parent, unless it only forwards what it got. */
+		for (i = 0; i < 2; i++)
+			((u64 *)context->trace_id)[i] = ((u64 *)work->head.trace_id)[i];
+		*(u64 *)context->parent_id = *(u64 *)work->head.parent_id;
+		if (parent && *(u64 *)parent->parent_id == *(u64 *)work->head.parent_id &&
+		    *(u64 *)parent->trace_id == *(u64 *)work->head.trace_id &&
+		    *(u64 *)(parent->trace_id + 8) == *(u64 *)(work->head.trace_id + 8))
+			*(u64 *)context->parent_id = *(u64 *)parent->span_id;
+		context->adopted = 1;
+		context->trace_flags = head->trace_flags & TRACE_RANDOM;
+		decide_sampling(context, 1, head->trace_flags, now);
+		return 0;
+	}
+	if (parent) {
+		for (i = 0; i < 2; i++)
+			((u64 *)context->trace_id)[i] = ((u64 *)parent->trace_id)[i];
+		*(u64 *)context->parent_id = *(u64 *)parent->span_id;
+		context->sampled = parent->sampled;
+		context->trace_flags = parent->trace_flags;
+		return key;
+	}
+	new_trace_id(context->trace_id, context, now);
+	decide_sampling(context, 0, 0, now);
+	return 0;
+}
+
+/* A request's head is being sent: the client span begins. `position` is its blank line's place in the message. */
+INLINE void begin_client_request(struct connection *connection, struct sk_msg_md *message, struct work *work, s64 position)
+{
+	u64 now = bpf_ktime_get_ns(), parent;
+	struct context *context = describe_request(connection, work, ROLE_CLIENT, now);
+	struct policy *policy = policy_of(connection->policy);
+	u32 length;
+
+	count(COUNTER_CLIENT_REQUESTS);
+	parent = identify_request(context, work, now);
+	new_span_id(context->span_id, context);
+	open_request(connection, work);
+	if (work->head.traceparents) {
+		count(COUNTER_ADOPTED);
+		return;
+	}
+	if (!policy || !policy->inject) {
+		count(COUNTER_NOT_INJECTED_POLICY);
+		return;
+	}
+	if (position < 0 || work->head.flags & HEAD_BARE_LF) {
+		count(COUNTER_NOT_INJECTED_FORM);
+		return;
+	}
+	/* An application that sends a tracestate without a traceparent keeps it; there is never a second one. */
+	length = write_fields(context, work->head.tracestates ? 0 : parent, work);
+	if (!has_room(connection, position, length) || insert_fields(message, position, length, work)) {
+		count(COUNTER_NOT_INJECTED_SPACE);
+		return;
+	}
+	count(COUNTER_INJECTED);
+	work->offset += length;
+	work->length += length;
+	work->inserted += length;
+}
+
+/* Notes where in this send a body of known length began, for a send that the kernel cuts short (tcp_bpf_sendmsg, below). */
+INLINE void note_body(struct connection *connection, struct work *work)
+{
+	connection->body_known = connection->out.state == STREAM_BODY;
+	connection->body_from = connection->send_seen + work->offset - work->inserted;
+	connection->body_left = connection->out.left;
+}
+
+/* Follows requests. Returns 1 if another round is needed. */
+INLINE int send_requests(struct connection *connection, struct source *source, struct work *work)
+{
+	struct stream *stream = &connection->out;
+	u32 before = 0, verdict, start;
+
+	if (stream->state == STREAM_UNSYNCED) {
+		work->offset = work->length;
+		return 0;
+	}
+	if (stream->state != STREAM_HEAD) {
+		skip_body(stream, source, work);
+		return work->offset < work->length;
+	}
+	start = work->offset;
+	verdict = read_head(connection, stream, source, work, 1, 0, &before);
+	if (verdict == HEAD_COMPLETE) {
+		if (is_agent(bpf_get_current_pid_tgid() >> 32)) {
+			connection->in.state = stream->state = STREAM_GIVEN_UP;
+			return 0;
+		}
+		begin_client_request(connection, source->message, work, (s64)start + work->head.insert_at - before);
+		if (work->head.flags & HEAD_UPGRADE || work->context.method == METHOD_CONNECT)
+			stream->state = STREAM_WAITING;
+		else
+			begin_body(stream, work, 0, 0);
+		note_body(connection, work);
+	} else if (verdict == HEAD_INCOMPLETE) {
+		connection->body_known = 0;
+	} else {
+		if (connection->begun == connection->ended)
+			connection->in.state = STREAM_GIVEN_UP;
+		stream->state = STREAM_GIVEN_UP;
+		return 0;
+	}
+	return work->offset < work->length;
+}
+
+int clew_inject(struct sk_msg_md *message)
+{
+	struct sock *sk = (struct sock *)message->sk;
+	struct connection *connection;
+	struct source source = {.message = message};
+	struct work *work;
+	u32 slot = WORK_INJECT;
+	int again;
+
+	if (!sk)
+		return SK_PASS;
+	connection = connections.sk_storage_get((void *)message->sk, 0, 0);
+	if (!connection || connection->out.state == STREAM_GIVEN_UP)
+		return SK_PASS;
+	work = works.lookup(&slot);
+	if (!work)
+		return SK_PASS;
+	if (!work->rounds) {
+		if (__sync_fetch_and_add(&work->busy, 1)) {
+			__sync_fetch_and_add(&work->busy, -1);
+			give_up(&connection->out, COUNTER_BUSY);
+			return SK_PASS;
+		}
+		work->offset = 0;
+		work->length = message->size;
+		work->look = FIRST_LOOK;
+		work->inserted = 0;
+		if (!connection->send_seen)
+			note_body(connection, work);
+	}
+	again = send_requests(connection, &source, work);
+	if (again && work->rounds < ROUNDS_MAX) {
+		work->rounds++;
+		inject_again.call(message, 0);
+	}
+	if (again)
+		give_up(&connection->out, COUNTER_FRAMING_LOST);
+	connection->send_seen += work->length - work->inserted;
+	work->rounds = 0;
+	__sync_fetch_and_add(&work->busy, -1);
+	return SK_PASS;
+}
+
+/* The send is over: how much of it did the kernel take? What it did not take, the application sends again. */
+INLINE void settle_send(struct sock *sk, int sent)
+{
+	struct connection *connection = connections.sk_storage_get(sk, 0, 0);
+	u32 seen, taken = sent > 0 ? sent : 0;
+
+	if (!connection)
+		return;
+	seen = connection->send_seen;
+	connection->send_seen = 0;
+	if (seen <= taken || connection->out.state == STREAM_GIVEN_UP)
+		return;
+	count(COUNTER_SEND_CUT);
+	if (connection->body_known && taken >= connection->body_from &&
+	    connection->body_left >= taken - connection->body_from) {
+		connection->out.left = connection->body_left - (taken - connection->body_from);
+		connection->out.state = connection->out.left ? STREAM_BODY : STREAM_HEAD;
+		return;
+	}
+	give_up(&connection->out, COUNTER_FRAMING_LOST);
+}
+
+KRETFUNC_PROBE(tcp_bpf_sendmsg, struct sock *sk, struct msghdr *message, size_t size, int sent)
+{
+	settle_send(sk, sent);
+	return 0;
+}
+
+#ifdef HAVE_TCP_SENDPAGE
+KRETFUNC_PROBE(tcp_bpf_sendpage, struct sock *sk, struct page *page, int from, size_t size, int flags, int sent)
+{
+	settle_send(sk, sent);
+	return 0;
+}
+#endif

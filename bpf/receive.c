@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+ *
+ * What a traced pod reads from its sockets: requests, if it serves; responses, if it asks.
+ *
+ * sock_recvmsg is passed by every read of a socket into the application's memory (recv, recvmsg, read, readv, io_uring) on all
+ * supported kernels. Its return is the moment at which the application has the bytes, and the reader is the unit.
+ */
+#include "clew.h"
+#include "http1.h"
+#include "context.h"
+#include "stream.h"
+#include "requests.h"
+
+BPF_PROG_ARRAY(receive_again, 1);
+
+/* A request's head was read: the server span begins. */
+INLINE void begin_server_request(struct connection *connection, struct work *work)
+{
+	u64 now = bpf_ktime_get_ns(), key;
+	struct context *context = describe_request(connection, work, ROLE_SERVER, now);
+	struct policy *policy = policy_of(connection->policy);
+	volatile struct http_head *head = &work->head;
+	u32 i, parent = head->valid && policy && policy->extract;
+
+	count(COUNTER_SERVER_REQUESTS);
+	if (parent) {
+		for (i = 0; i < 2; i++)
+			((u64 *)context->trace_id)[i] = ((u64 *)work->head.trace_id)[i];
+		*(u64 *)context->parent_id = *(u64 *)work->head.parent_id;
+		context->trace_flags = head->trace_flags & TRACE_RANDOM;
+		context->has_tracestate = head->tracestate_length ? 1 : 0;
+	} else {
+		new_trace_id(context->trace_id, context, now);
+	}
+	new_span_id(context->span_id, context);
+	decide_sampling(context, parent, head->trace_flags, now);
+	key = open_request(connection, work);
+	if (key && context->has_tracestate) {
+		/* The text lies in the parser's notes, behind its length, as in `struct tracestate`. */
+		if (tracestates.update(&key, (struct tracestate *)&work->head.tracestate_length))
+			count(COUNTER_CONTEXT_FULL);
+	}
+	/* A request that was read before the one ahead of it is answered waits: see respond.c. */
+	if (key && connection->begun - connection->ended == 1)
+		begin_unit(key);
+	if (head->flags & HEAD_UPGRADE || context->method == METHOD_CONNECT) {
+		connection->in.state = STREAM_WAITING;
+		return;
+	}
+	begin_body(&connection->in, work, 0, 0);
+}
+
+/* Follows requests. Returns 1 if another round is needed. */
+INLINE int read_requests(struct connection *connection, struct source *source, struct work *work)
+{
+	struct stream *stream = &connection->in;
+	u8 unsynced = stream->state == STREAM_UNSYNCED;
+	u32 before = 0, verdict;
+
+	if (stream->state == STREAM_HEAD || unsynced) {
+		verdict = read_head(connection, stream, source, work, 0, 0, &before);
+		if (verdict == HEAD_COMPLETE) {
+			begin_server_request(connection, work);
+		} else if (unsynced && !(verdict == HEAD_INCOMPLETE && work->offset < work->length)) {
+			/* Not a request's beginning: the next read may be one. */
+			stream->state = STREAM_UNSYNCED;
+			stream->partial = 0;
+			return 0;
+		} else if (verdict == HEAD_NOT_HTTP) {
+			connection->out.state = stream->state = STREAM_GIVEN_UP;
+			return 0;
+		}
+	}
+	if (stream->state != STREAM_HEAD)
+		skip_body(stream, source, work);
+	return work->offset < work->length;
+}
+
+/* Follows responses. Returns 1 if another round is needed. */
+INLINE int read_responses(struct connection *connection, struct source *source, struct work *work)
+{
+	struct stream *stream = &connection->in;
+	u8 unsynced = stream->state == STREAM_UNSYNCED;
+	u32 before = 0, verdict;
+
+	work->ended = 0;
+	if (stream->state == STREAM_HEAD || unsynced) {
+		verdict = read_head(connection, stream, source, work, 0, 1, &before);
+		if (verdict == HEAD_COMPLETE) {
+			if (note_response(connection, work, stream, &connection->out))
+				return 0;
+		} else if (unsynced && !(verdict == HEAD_INCOMPLETE && work->offset < work->length)) {
+			stream->state = STREAM_UNSYNCED;
+			stream->partial = 0;
+			return 0;
+		} else if (verdict != HEAD_INCOMPLETE) {
+			finish_request(connection, work, OUTCOME_LOST);
+			connection->out.state = stream->state = STREAM_GIVEN_UP;
+			return 0;
+		}
+	}
+	if (!work->ended && stream->state != STREAM_HEAD)
+		skip_body(stream, source, work);
+	if (work->ended) {
+		finish_request(connection, work, OUTCOME_COMPLETE);
+		/* On a connection older than the agent, a whole response shows where the next request begins. */
+		if (connection->out.state == STREAM_UNSYNCED)
+			connection->out.state = STREAM_HEAD;
+	}
+	return work->offset < work->length;
+}
+
+KRETFUNC_PROBE(sock_recvmsg, struct socket *sock, struct msghdr *message, int flags, int received)
+{
+	struct sock *sk = sock->sk;
+	struct connection *connection;
+	struct source source = {};
+	struct work *work;
+	u32 slot = WORK_RECEIVE;
+	int again;
+
+	if (!sk)
+		return 0;
+	connection = connections.sk_storage_get(sk, 0, 0);
+	if (!connection || connection->in.state == STREAM_GIVEN_UP || flags & MSG_PEEK)
+		return 0;
+	work = works.lookup(&slot);
+	if (!work)
+		return 0;
+	if (received <= 0) {
+		if (!received && connection->role == ROLE_CLIENT && connection->in.state == STREAM_UNTIL_CLOSE)
+			finish_request(connection, work, OUTCOME_COMPLETE);
+		return 0;
+	}
+	if (!work->rounds) {
+		work->offset = 0;
+		work->length = received;
+		work->look = FIRST_LOOK;
+	}
+	source.iter = &message->msg_iter;
+	if (connection->role == ROLE_SERVER)
+		again = read_requests(connection, &source, work);
+	else
+		again = read_responses(connection, &source, work);
+	if (again && work->rounds < ROUNDS_MAX) {
+		work->rounds++;
+		receive_again.call(ctx, 0);
+	}
+	if (again) {
+		count(COUNTER_FRAMING_LOST);
+		connection->in.state = connection->out.state = STREAM_GIVEN_UP;
+	}
+	work->rounds = 0;
+	return 0;
+}

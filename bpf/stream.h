@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+ *
+ * One direction of a connection as a sequence of HTTP/1 messages: where heads begin and bodies end (RFC 9112, 6).
+ *
+ * A program sees the bytes of one system call (or one piece of a send). It follows the stream through them: over the rest of a
+ * body without reading it, then one head, then that message's body. What is left after that (pipelining) is for the program's
+ * next round, by a tail call to itself. A head that is not complete is kept in `heads` until its rest comes, so the parser
+ * always sees it in one piece.
+ *
+ * Once the end of a message is not certain, the stream is given up: from there nothing is recognised in it, and nothing touched.
+ */
+#ifndef CLEW_STREAM_H
+#define CLEW_STREAM_H
+
+#define HEADS_MAX 512   /* unfinished heads kept at once: 4 MiB */
+#define FIRST_LOOK 1024 /* bytes read to begin with: most heads are shorter */
+#define ROUNDS_MAX 30   /* tail calls in one system call (the kernel allows 33) */
+#define CHUNK_STEPS 48  /* bytes of chunk headers that one round reads */
+#define SEGMENTS_MAX 16 /* pieces of a readv or writev that are looked into */
+
+enum stream_state {
+	STREAM_HEAD = 0,        /* a message begins here */
+	STREAM_BODY = 1,        /* `left` bytes of a body remain */
+	STREAM_CHUNK_SIZE = 2,  /* hexadecimal digits, gathered in `left` */
+	STREAM_CHUNK_REST = 3,  /* the rest of the chunk's line */
+	STREAM_CHUNK_DATA = 4,  /* `left` bytes of data and CRLF remain */
+	STREAM_TRAILER = 5,     /* at the start of a trailer line */
+	STREAM_TRAILER_LINE = 6, /* inside it */
+	STREAM_UNTIL_CLOSE = 7, /* the body lasts as long as the connection */
+	STREAM_GIVEN_UP = 8,    /* not HTTP/1, no longer, or not certain */
+	STREAM_WAITING = 9,     /* after a request that asks for another protocol: until the answer tells */
+	STREAM_UNSYNCED = 10,   /* the connection is older than the agent: no message's beginning is known */
+};
+
+struct stream {
+	u64 left;
+	u32 partial; /* bytes of an unfinished head that are kept */
+	u8 state;
+	u8 reserved[3];
+};
+
+struct connection {
+	u64 id;
+	u64 socket;         /* address of the struct sock */
+	u32 pod;
+	u32 begun;          /* requests so far; their contexts' keys are id << 16 | number */
+	u32 ended;          /* responses that are over */
+	u16 local_port;
+	u16 remote_port;
+	u8 local_address[16];
+	u8 remote_address[16];
+	u8 role;
+	u8 policy;
+	u8 synced;          /* older than the agent: a whole response was seen since */
+	u8 body_known;      /* the next three hold: */
+	u8 reserved;
+	u32 body_from;      /* client: where in the running send the body that is being sent began (0: before it) */
+	u64 body_left;      /* and how many of its bytes were still to come there */
+	u32 send_seen;      /* client: the application's bytes of the running send that were judged */
+	u32 reserved2;
+	struct stream in;
+	struct stream out;
+};
+/* The kernel frees an element with its socket: nothing to clean up, no key that is used twice. */
+BPF_SK_STORAGE(connections, struct connection);
+
+/* A head that has come in part; key: connection id << 1 | direction. */
+struct kept_head {
+	u8 bytes[HEAD_MAX];
+};
+BPF_TABLE("lru_hash", u64, struct kept_head, heads, HEADS_MAX);
+
+/* What one run works with, too large for the stack. Each program has its own: a program is never run inside itself on one CPU
+ * (the trampoline's recursion check), and sk_msg, which has no such check, sets `busy`. */
+struct work {
+	u32 busy;
+	u32 rounds;
+	u32 offset;  /* bytes of the message that are dealt with */
+	u32 length;  /* bytes of the message */
+	u32 look;    /* bytes to read for a head */
+	u32 ended;   /* a message ended in this round */
+	u32 failed;
+	u32 inserted; /* bytes that this run has added to the message */
+	u64 key;
+	u64 number; /* where a number is hidden from the verifier's bookkeeping */
+	struct http_head head;
+	struct context context;
+	struct request_record record;
+	u8 text[TRACESTATE_MAX + 128];
+	u8 bytes[HEAD_MAX * 2 + HEAD_SLACK];
+};
+enum { WORK_RECEIVE = 0, WORK_RESPOND = 1, WORK_INJECT = 2, WORK_CLOSE = 3, WORKS = 4 };
+BPF_PERCPU_ARRAY(works, struct work, WORKS);
+
+/* Where a message's bytes are: in the application's memory behind an iov_iter that has been used up, or in an sk_msg. */
+struct source {
+	struct iov_iter *iter;
+	struct sk_msg_md *message;
+};
+
+#ifndef IOV_MEMBER
+#define IOV_MEMBER __iov
+#endif
+
+/* Reads `size` bytes (at most HEAD_MAX) at `offset` of a message of `total` bytes that the iterator has just passed over. The
+ * iterator stands behind the message: where the bytes are is found by walking back. Returns 0, or -1. */
+INLINE int copy_from_iter(struct iov_iter *iter, u32 total, u32 offset, u8 *to, u32 size)
+{
+	u8 type = iter->iter_type;
+	struct iovec *segments;
+	struct iovec segment = {};
+	u64 behind, wanted = total - offset, skip;
+	u32 i, done = 0;
+
+	if (type == ITER_UBUF)
+		return bpf_probe_read_user(to, size, (void *)((u64)iter->ubuf + iter->iov_offset - wanted)) ? -1 : 0;
+	if (type != ITER_IOVEC)
+		return -1;
+	segments = (struct iovec *)iter->IOV_MEMBER;
+	behind = iter->iov_offset;
+	for (i = 0; i < SEGMENTS_MAX; i++) {
+		if (behind >= wanted)
+			break;
+		segments--;
+		if (bpf_probe_read_kernel(&segment, sizeof(segment), segments))
+			return -1;
+		behind += segment.iov_len;
+	}
+	if (behind < wanted)
+		return -1;
+	skip = behind - wanted;
+	for (i = 0; i < SEGMENTS_MAX; i++) {
+		u64 part;
+
+		if (bpf_probe_read_kernel(&segment, sizeof(segment), segments))
+			return -1;
+		part = segment.iov_len - skip;
+		if (part > size - done)
+			part = size - done;
+		if (part > HEAD_MAX)
+			return -1;
+		if (bpf_probe_read_user(to + (done & (HEAD_MAX - 1)), part, (void *)((u64)segment.iov_base + skip)))
+			return -1;
+		done += part;
+		if (done >= size)
+			return 0;
+		skip = 0;
+		segments++;
+	}
+	return -1;
+}
+
+INLINE int copy_from_message(struct sk_msg_md *message, u32 offset, u8 *to, u32 size)
+{
+	u64 data, end;
+
+	if (bpf_msg_pull_data(message, offset, offset + size, 0))
+		return -1;
+	data = (u64)message->data;
+	end = (u64)message->data_end;
+	if (data + size > end)
+		return -1;
+	return bpf_probe_read_kernel(to, size, (void *)data) ? -1 : 0;
+}
+
+INLINE int copy_from(struct source *source, u32 total, u32 offset, u8 *to, u32 size)
+{
+	if (size > HEAD_MAX)
+		return -1;
+	return source->message ? copy_from_message(source->message, offset, to, size)
+			       : copy_from_iter(source->iter, total, offset, to, size);
+}
+
+INLINE void give_up(struct stream *stream, u32 why)
+{
+	stream->state = STREAM_GIVEN_UP;
+	count(why);
+}
+
+/* Steps over body bytes. Sets work->ended when the message's last byte is passed. */
+INLINE void skip_body(struct stream *stream, struct source *source, struct work *work)
+{
+	volatile struct work *notes = work;
+	u32 i;
+
+	for (i = 0; i < CHUNK_STEPS; i++) {
+		u32 rest = notes->length - notes->offset;
+		u8 state = stream->state, byte = 0;
+		u64 digit, letter;
+
+		if (!rest)
+			return;
+		if (state == STREAM_UNTIL_CLOSE || state == STREAM_GIVEN_UP || state == STREAM_WAITING) {
+			notes->offset = notes->length;
+			return;
+		}
+		if (state == STREAM_BODY || state == STREAM_CHUNK_DATA) {
+			if (stream->left > rest) {
+				stream->left -= rest;
+				notes->offset = notes->length;
+				return;
+			}
+			notes->offset += stream->left;
+			stream->left = 0;
+			if (state == STREAM_BODY) {
+				stream->state = STREAM_HEAD;
+				notes->ended = 1;
+				return;
+			}
+			stream->state = STREAM_CHUNK_SIZE;
+			stream->partial = 0;
+			continue;
+		}
+		if (copy_from(source, notes->length, notes->offset, work->bytes, 1)) {
+			give_up(stream, COUNTER_HEAD_UNREADABLE);
+			return;
+		}
+		byte = *(volatile u8 *)work->bytes;
+		notes->offset++;
+		if (state == STREAM_CHUNK_SIZE) {
+			/* `partial` counts the digits while a chunk's size is read. */
+			digit = LESS((byte - '0') & 0xff, 10);
+			letter = LESS(((byte | 0x20) - 'a') & 0xff, 6);
+			BARRIER(digit);
+			BARRIER(letter);
+			if (digit | letter) {
+				stream->left = stream->left << 4 | (((byte - '0') & (0 - digit) & 0xff) |
+								    (((byte | 0x20) - 'a' + 10) & (0 - letter) & 0xff));
+				if (++stream->partial > 15) {
+					give_up(stream, COUNTER_FRAMING_LOST);
+					return;
+				}
+				continue;
+			}
+			if (!stream->partial) {
+				give_up(stream, COUNTER_FRAMING_LOST);
+				return;
+			}
+			stream->state = STREAM_CHUNK_REST;
+		}
+		if (stream->state == STREAM_CHUNK_REST) {
+			if (byte != '\n')
+				continue;
+			stream->partial = 0;
+			if (stream->left) {
+				stream->left += 2;
+				stream->state = STREAM_CHUNK_DATA;
+			} else {
+				stream->state = STREAM_TRAILER;
+			}
+			continue;
+		}
+		if (state == STREAM_TRAILER && byte == '\n') {
+			stream->state = STREAM_HEAD;
+			notes->ended = 1;
+			return;
+		}
+		if (state == STREAM_TRAILER && byte != '\r')
+			stream->state = STREAM_TRAILER_LINE;
+		if (state == STREAM_TRAILER_LINE && byte == '\n')
+			stream->state = STREAM_TRAILER;
+	}
+}
+
+/* Looks for a head at the offset. HEAD_COMPLETE: work->head tells, and the offset is behind it. HEAD_INCOMPLETE: all bytes
+ * are dealt with (kept), or work->look was raised for another round. Otherwise the stream is given up.
+ * `before` is set to how many of the head's bytes had come earlier. */
+INLINE u32 read_head(struct connection *connection, struct stream *stream, struct source *source, struct work *work,
+		     const int direction, const int is_response, u32 *before)
+{
+	u64 key = connection->id << 1 | direction;
+	u32 rest = work->length - work->offset, kept = stream->partial, size = rest, verdict, whole;
+	struct kept_head *head;
+
+	*before = kept;
+	if (kept >= HEAD_MAX) {
+		give_up(stream, COUNTER_HEAD_TOO_LONG);
+		return HEAD_TOO_LONG;
+	}
+	if (kept) {
+		head = heads.lookup(&key);
+		if (!head) {
+			give_up(stream, COUNTER_PARTIAL_FULL);
+			return HEAD_TOO_LONG;
+		}
+		bpf_probe_read_kernel(work->bytes, kept, head->bytes);
+	}
+	if (size > work->look)
+		size = work->look;
+	if (size > HEAD_MAX - kept)
+		size = HEAD_MAX - kept;
+	if (size > HEAD_MAX || copy_from(source, work->length, work->offset, work->bytes + (kept & (HEAD_MAX - 1)), size)) {
+		give_up(stream, COUNTER_HEAD_UNREADABLE);
+		return HEAD_NOT_HTTP;
+	}
+	whole = kept + size;
+	verdict = parse_head(work->bytes, whole, is_response, &work->head);
+	if (verdict == HEAD_COMPLETE) {
+		if (kept)
+			heads.delete(&key);
+		stream->partial = 0;
+		/* A lone CR may stand for the blank line: its LF comes later and is stepped over as a byte of body. */
+		stream->left = 0;
+		if (work->head.end > whole) {
+			work->offset += size;
+			stream->left = 1;
+		} else {
+			work->offset += work->head.end - kept;
+		}
+		return HEAD_COMPLETE;
+	}
+	if (verdict == HEAD_INCOMPLETE) {
+		if (size < rest && whole < HEAD_MAX) {
+			work->look = HEAD_MAX;
+			return HEAD_INCOMPLETE;
+		}
+		if (heads.update(&key, (struct kept_head *)work->bytes)) {
+			give_up(stream, COUNTER_PARTIAL_FULL);
+			return HEAD_TOO_LONG;
+		}
+		stream->partial = whole;
+		work->offset = work->length;
+		return HEAD_INCOMPLETE;
+	}
+	if (kept)
+		heads.delete(&key);
+	if (verdict == HEAD_TOO_LONG)
+		give_up(stream, COUNTER_HEAD_TOO_LONG);
+	return verdict;
+}
+
+/* How long the body behind a head is (RFC 9112, 6.3). `none`: this response has no body whatever its fields say. */
+INLINE void begin_body(struct stream *stream, struct work *work, const int is_response, int none)
+{
+	volatile struct http_head *head = &work->head;
+	u64 owed = stream->left; /* 1: the blank line's LF is yet to come */
+
+	if (none) {
+		stream->left = owed;
+		stream->state = STREAM_BODY;
+	} else if (head->flags & HEAD_CHUNKED) {
+		/* An owed LF is taken for the end of a chunk's data. */
+		stream->state = owed ? STREAM_CHUNK_DATA : STREAM_CHUNK_SIZE;
+		stream->left = owed;
+		stream->partial = 0;
+	} else if (head->flags & (HEAD_BAD_LENGTH | HEAD_BAD_ENCODING)) {
+		if (is_response)
+			stream->state = STREAM_UNTIL_CLOSE;
+		else
+			give_up(stream, COUNTER_FRAMING_LOST);
+	} else if (head->flags & HEAD_LENGTH) {
+		stream->left = head->content_length + owed;
+		stream->state = STREAM_BODY;
+	} else if (is_response) {
+		stream->state = STREAM_UNTIL_CLOSE;
+	} else {
+		stream->left = owed;
+		stream->state = STREAM_BODY;
+	}
+	if (stream->state == STREAM_BODY && !stream->left) {
+		stream->state = STREAM_HEAD;
+		work->ended = 1;
+	}
+}
+
+#endif
