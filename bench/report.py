@@ -18,7 +18,8 @@ FIGURES = {
     "p99, ms": lambda run: run.p99_ms,
     "CPU of the whole guest per request, ms": lambda run: run.cpu_ms,
 }
-_SAMPLE = re.compile(r"^(clew_\w*(?:lost|dropped|full|undecoded|not_held)\w*)(?:\{[^}]*\})?\s+([0-9.eE+]+)$", re.MULTILINE)
+_SAMPLE = re.compile(r"^clew_(\w+)_total(?:\{[^}]*\})?\s+([0-9.eE+]+)$", re.MULTILINE)
+_LOSS = re.compile(r"lost|dropped|full|undecoded|not_injected|unreadable|busy|cut|_limit|_rate|depth|unwound")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,10 @@ class Row:
 
 
 def losses(exposition: str) -> dict[str, float]:
-    """The counters of what was lost that are above 0, of the agent's Prometheus text, summed over their labels."""
+    """The agent's counters of anything lost or left undone (``docs/metrics.md``) that are above 0, from its Prometheus text."""
     found: dict[str, float] = {}
     for name, value in _SAMPLE.findall(exposition):
-        if float(value) > 0 and not name.endswith("_created"):
+        if float(value) > 0 and _LOSS.search(name):
             found[name] = found.get(name, 0.0) + float(value)
     return found
 

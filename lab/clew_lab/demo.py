@@ -33,7 +33,6 @@ CALLS = {"productpage": "", "details": "productpage", "reviews": "productpage", 
 """Who calls each service of the application; nobody in it calls the product page."""
 
 _LIMIT_SECONDS = 900.0
-_GUEST_CLI = "from clew_cli.main import main; raise SystemExit(main())"
 
 
 class DemoError(RuntimeError):
@@ -126,7 +125,7 @@ def _show(spans_file: Path, page: Path, requests: int, show: int) -> int:
 
 
 def _clew(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-c", _GUEST_CLI, *arguments], check=True)
+    subprocess.run([sys.executable, "-m", "clew_cli.main", *arguments], check=True)
 
 
 class _Clock:

@@ -73,7 +73,7 @@ def test_a_summary_has_medians_and_the_ratio() -> None:
 
 def test_the_report() -> None:
     rows = [Row("c=1", [(PLAIN, TRACED)]), Row("Go", missing="no Go here")]
-    cost = AgentCost(20.0, 70 * 1024, 75 * 1024, 0.05, 100, {"clew_spans_dropped_total": 2.0})
+    cost = AgentCost(20.0, 70 * 1024, 75 * 1024, 0.05, 100, {"kernel_ring_full": 2.0})
     assert render(rows, [cost]) == (
         "With the agent over without it:\n\n"
         "| load | throughput | p50 | p99 | CPU of the whole guest per request |\n"
@@ -86,7 +86,7 @@ def test_the_report() -> None:
         "Not run: Go: no Go here\n\n"
         "Agent, median of 1 starts: ready after 20.0 s, main process 70 MiB, all its processes 75 MiB resident, "
         "0.50 CPU seconds per 1,000 requests.\n\n"
-        "Lost: clew_spans_dropped_total 2.\n"
+        "Lost: kernel_ring_full 2.\n"
     )
 
 
@@ -101,14 +101,25 @@ def test_the_report_for_machines() -> None:
 
 def test_losses_of_the_agents_metrics() -> None:
     text = (
-        "# HELP clew_events_lost_total …\n"
-        'clew_events_lost_total{cause="ring"} 3.0\n'
-        'clew_events_lost_total{cause="map"} 1.0\n'
-        "clew_events_lost_created 1.7e+09\n"
-        "clew_spans_dropped_total 0.0\n"
+        "# HELP clew_kernel_ring_full_total records lost: the ring buffer was full\n"
+        'clew_kernel_ring_full_total{cpu="0"} 3.0\n'
+        'clew_kernel_ring_full_total{cpu="1"} 1.0\n'
+        "clew_kernel_rate_limited_total 2.0\n"
+        "clew_export_spans_dropped_queue_full_total 0.0\n"
+        "clew_export_queue_length 7.0\n"
         "clew_spans_total 99.0\n"
     )
-    assert losses(text) == {"clew_events_lost_total": 4.0}
+    assert losses(text) == {"kernel_ring_full": 4.0, "kernel_rate_limited": 2.0}
+
+
+@pytest.mark.parametrize("name", ["context_full", "not_injected_space", "function_limit", "function_depth", "send_cut", "framing_lost"])
+def test_kernel_counters_that_are_losses(name: str) -> None:
+    assert losses(f"clew_kernel_{name}_total 1.0\n") == {f"kernel_{name}": 1.0}
+
+
+@pytest.mark.parametrize("name", ["connections", "injected", "adopted", "pools", "fionread_corrected"])
+def test_kernel_counters_that_are_none(name: str) -> None:
+    assert losses(f"clew_kernel_{name}_total 1.0\n") == {}
 
 
 def test_busy_time_leaves_out_idle_and_guest_time() -> None:
