@@ -7,6 +7,9 @@ Sources: RFC 9112 (HTTP/1.1) for lines and framing fields, RFC 9110 for tokens a
 read by `tracecontext_twin`. Where the RFCs let a recipient choose, the choice is the careful one: a head is NOT_HTTP as soon
 as it cannot be one, nothing is guessed, and what a strict server would refuse (a folded line, a bare LF, a Content-Length
 that contradicts itself) is reported in the flags, so that the bytes are left alone.
+
+A reader in the kernel needs limits; they are part of what both readers must do: HEAD_MAX bytes, LINES_MAX lines, and of one
+thing OWS_MAX white space characters and FIELD_REPEATS fields.
 """
 
 import enum
@@ -14,12 +17,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from tests.truth.tracecontext_twin import OWS, TraceParent, combine_tracestate, parse_traceparent
+from tests.truth.tracecontext_twin import FIELD_REPEATS, OWS_MAX, TraceParent, combine_tracestate, parse_traceparent, skip_ows
 
 HEAD_MAX = 8192
+LINES_MAX = 256
 METHOD_MAX = 20
 LENGTH_DIGITS_MAX = 18
 TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+VISIBLE = frozenset(range(0x21, 0x100)) - {0x7F}
 
 
 class Result(enum.IntEnum):
@@ -36,9 +41,9 @@ class HeadFlag(enum.IntFlag):
 
     BARE_LF = 1
     FOLDED = 2
-    HAS_LENGTH = 4
-    BAD_LENGTH = 8
-    CHUNKED = 16
+    CHUNKED = 4
+    HAS_LENGTH = 8
+    BAD_LENGTH = 16
     BAD_ENCODING = 32
     UPGRADE = 64
 
@@ -90,16 +95,15 @@ class Field:
 def parse_head(data: bytes, *, response: bool) -> Head:
     """Read the head at the start of `data`: a response's when `response`, a request's otherwise."""
     data = data[:HEAD_MAX]
-    start_line = re.match(rb"[^\n]*\n", data)
     head = _status_line(data) if response else _request_line(data)
     if head.result is not Result.COMPLETE:
         return _unfinished(head.result, data)
-    assert start_line is not None  # a complete start line ends in CRLF
-    lines: list[Line] = []
-    for line in _lines(data, start_line.end()):
+    first, *lines = _lines(data)
+    for number, line in enumerate(lines):
         if not line.text:
-            return replace(_read_fields(head, lines, line), end=line.next, insert_at=line.start)
-        lines.append(line)
+            return replace(_read_fields(head, [first, *lines[:number]], line, response), end=line.next, insert_at=line.start)
+        if number + 1 == LINES_MAX:
+            return Head(Result.TOO_LONG)
     return _unfinished(Result.INCOMPLETE, data)
 
 
@@ -109,8 +113,9 @@ def _unfinished(result: Result, data: bytes) -> Head:
     return Head(result)
 
 
-def _lines(data: bytes, at: int) -> Iterator[Line]:
-    """Yield the finished lines from `at` on. A CR that ends the data where a line would start is the blank line's CR."""
+def _lines(data: bytes) -> Iterator[Line]:
+    """Yield the finished lines. A CR that ends the data where a line would start is taken for the blank line's."""
+    at = 0
     while at < len(data):
         newline = data.find(b"\n", at)
         if newline < 0:
@@ -123,7 +128,7 @@ def _lines(data: bytes, at: int) -> Iterator[Line]:
 
 
 def _request_line(data: bytes) -> Head:
-    """Match `method SP target SP HTTP/1.x CRLF` byte by byte (RFC 9112, 3)."""
+    """Match `method SP target SP HTTP/1.x` and the line's end, byte by byte (RFC 9112, 3)."""
     method = _span(data, 0, TOKEN)
     if method > METHOD_MAX:
         return Head(Result.NOT_HTTP)
@@ -131,46 +136,38 @@ def _request_line(data: bytes) -> Head:
         return Head(Result.INCOMPLETE)
     if method == 0 or data[method] != ord(" "):
         return Head(Result.NOT_HTTP)
-    target_start = method + 1
-    target = next((at for at in range(target_start, len(data)) if data[at] <= 0x20 or data[at] == 0x7F), len(data)) - target_start
-    after = target_start + target
+    after = _span(data, method + 1, VISIBLE)
     if after == len(data):
         return Head(Result.INCOMPLETE)
-    if target == 0 or data[after] != ord(" "):
+    if after == method + 1 or data[after] != ord(" "):
         return Head(Result.NOT_HTTP)
-    result = _matches(data[after + 1 :], (b"HTTP/1.0\r\n", b"HTTP/1.1\r\n"))
+    version = after + 1
+    result = _matches(data[version:], b"HTTP/1.0\r\n", b"HTTP/1.1\r\n", b"HTTP/1.0\n", b"HTTP/1.1\n")
     if result is not Result.COMPLETE:
         return Head(result)
-    minor = data[after + 8] - ord("0")
-    return Head(result, method_length=method, target_length=target, minor=minor)
+    return Head(result, method_length=method, target_length=after - method - 1, minor=data[version + 7] - ord("0"))
 
 
 def _status_line(data: bytes) -> Head:
-    """Match `HTTP/1.x SP 3DIGIT [SP reason] CRLF` (RFC 9112, 4)."""
-    result = _matches(data, (b"HTTP/1.0 ", b"HTTP/1.1 "))
+    """Match `HTTP/1.x SP 3DIGIT` and either the line's end or a reason, which is not looked at (RFC 9112, 4).
+
+    The status is judged once the byte behind its digits has come.
+    """
+    result = _matches(data, b"HTTP/1.0 ", b"HTTP/1.1 ")
     if result is not Result.COMPLETE:
         return Head(result)
-    code = data[9:12]
-    if not all(0x30 <= byte <= 0x39 for byte in code):
-        return Head(Result.NOT_HTTP)
-    rest = data[12:]
-    if not rest:
+    if len(data) < 13:
         return Head(Result.INCOMPLETE)
-    if rest[:1] not in (b" ", b"\r"):
+    if not re.match(rb"[1-9][0-9]{2}[ \r\n]", data[9:]):
         return Head(Result.NOT_HTTP)
-    ends = re.search(rb"[\r\n]", rest)
-    result = Result.INCOMPLETE if ends is None else _matches(rest[ends.start() :], (b"\r\n",))
-    if result is not Result.COMPLETE:
-        return Head(result)
-    return Head(result, minor=data[7] - ord("0"), status=int(code))
+    return Head(Result.COMPLETE if b"\n" in data else Result.INCOMPLETE, minor=data[7] - ord("0"), status=int(data[9:12]))
 
 
-def _matches(data: bytes, wanted: tuple[bytes, ...]) -> Result:
-    """Tell whether `data` starts with one of the (equally long) texts, may still come to, or cannot."""
-    length = len(wanted[0])
-    if data[:length] in wanted:
+def _matches(data: bytes, *wanted: bytes) -> Result:
+    """Tell whether `data` starts with one of the texts, may still come to, or cannot."""
+    if data.startswith(wanted):
         return Result.COMPLETE
-    return Result.INCOMPLETE if len(data) < length and any(text.startswith(data) for text in wanted) else Result.NOT_HTTP
+    return Result.INCOMPLETE if any(text.startswith(data) for text in wanted) else Result.NOT_HTTP
 
 
 def _span(data: bytes, at: int, accepted: frozenset[int]) -> int:
@@ -181,8 +178,8 @@ def _span(data: bytes, at: int, accepted: frozenset[int]) -> int:
 
 
 def _fields(lines: list[Line]) -> Iterator[Field]:
-    """Put continuation lines to their fields (RFC 9112, 5.2); lines without a colon are no fields."""
-    at = 0
+    """Put continuation lines to their fields (RFC 9112, 5.2); the start line and lines without a colon are no fields."""
+    at = 1
     while at < len(lines):
         last = at + 1
         while last < len(lines) and lines[last].text[:1] in (b" ", b"\t"):
@@ -193,7 +190,7 @@ def _fields(lines: list[Line]) -> Iterator[Field]:
         at = last
 
 
-def _read_fields(head: Head, lines: list[Line], blank: Line) -> Head:
+def _read_fields(head: Head, lines: list[Line], blank: Line, response: bool) -> Head:
     flags = NO_FLAGS
     if blank.bare or any(line.bare for line in lines):
         flags |= HeadFlag.BARE_LF
@@ -208,7 +205,8 @@ def _read_fields(head: Head, lines: list[Line], blank: Line) -> Head:
         flags |= HeadFlag.UPGRADE
     content_length, length_flags = read_content_length(named(b"content-length"))
     parents, states = named(b"traceparent"), named(b"tracestate")
-    traceparent = parse_traceparent(parents[0].value) if len(parents) == 1 and not parents[0].folded else None
+    readable = not response and len(parents) == 1 and not parents[0].folded  # the fields are a request's
+    traceparent = parse_traceparent(parents[0].value) if readable else None
     usable = traceparent is not None and not any(field.folded for field in states)
     return replace(
         head,
@@ -224,16 +222,16 @@ def read_content_length(fields: list[Field]) -> tuple[int, HeadFlag]:
     """Read the Content-Length fields of a message (RFC 9110, 8.6): equal ones agree, any other plurality is bad."""
     if not fields:
         return 0, NO_FLAGS
-    values = [field.value.strip(OWS) for field in fields]
-    numbers = [int(value) for value in values if re.fullmatch(rb"[0-9]{1,%d}" % LENGTH_DIGITS_MAX, value)]
-    if len(numbers) < len(values) or len(set(numbers)) > 1 or any(field.folded for field in fields):
+    matches = [re.fullmatch(rb"([0-9]{1,%d})[ \t]{0,%d}" % (LENGTH_DIGITS_MAX, OWS_MAX), skip_ows(field.value)) for field in fields]
+    numbers = {int(match[1]) for match in matches if match}
+    if None in matches or len(numbers) > 1 or len(fields) > FIELD_REPEATS or any(field.folded for field in fields):
         return 0, HeadFlag.BAD_LENGTH
-    return numbers[0], HeadFlag.HAS_LENGTH
+    return numbers.pop(), HeadFlag.HAS_LENGTH
 
 
 def read_transfer_encoding(fields: list[Field]) -> HeadFlag:
     """Tell from the last Transfer-Encoding field whether the body is chunked (RFC 9112, 6.1 and 6.3)."""
     if not fields:
         return NO_FLAGS
-    final = fields[-1].value.rpartition(b",")[2].strip(OWS).lower()
-    return HeadFlag.CHUNKED if final == b"chunked" and not fields[-1].folded else HeadFlag.BAD_ENCODING
+    final = re.fullmatch(rb"(.*,)?[ \t]{0,%d}(?i:chunked)[ \t]{0,%d}" % (OWS_MAX, OWS_MAX), fields[-1].value, re.DOTALL)
+    return HeadFlag.CHUNKED if final and not any(field.folded for field in fields) else HeadFlag.BAD_ENCODING

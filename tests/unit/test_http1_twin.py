@@ -1,7 +1,7 @@
 """The Python twin of the head parser: it gives what the vectors say, and keeps the promises that make it a reference."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.truth import http1_strategies as strategies
@@ -30,6 +30,7 @@ def test_noise_is_never_a_head_without_its_start_line(data: bytes, response: boo
     assert head.result is not Result.COMPLETE or b"HTTP/1." in data
 
 
+@settings(max_examples=40)
 @given(ANY_HEAD)
 def test_a_shorter_input_is_undecided_or_says_the_same(drawn: tuple[bool, bytes]) -> None:
     response, data = drawn
@@ -41,6 +42,7 @@ def test_a_shorter_input_is_undecided_or_says_the_same(drawn: tuple[bool, bytes]
             assert whole == part
 
 
+@settings(max_examples=40)
 @given(ANY_HEAD, st.binary(max_size=20))
 def test_what_follows_a_head_changes_nothing(drawn: tuple[bool, bytes], rest: bytes) -> None:
     response, data = drawn
@@ -49,6 +51,7 @@ def test_what_follows_a_head_changes_nothing(drawn: tuple[bool, bytes], rest: by
         assert parse_head(data[: head.end] + rest, response=response) == head
 
 
+@settings(max_examples=40)
 @given(ANY_HEAD)
 def test_offsets_point_at_the_blank_line(drawn: tuple[bool, bytes]) -> None:
     response, data = drawn
@@ -60,6 +63,7 @@ def test_offsets_point_at_the_blank_line(drawn: tuple[bool, bytes]) -> None:
     assert data[head.insert_at - 1 : head.insert_at] == b"\n"
 
 
+@settings(max_examples=40)
 @given(strategies.heads(response=False))
 def test_a_line_inserted_at_insert_at_is_read_as_a_field(data: bytes) -> None:
     before = parse_head(data, response=False)

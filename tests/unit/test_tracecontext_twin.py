@@ -31,13 +31,13 @@ def test_no_other_single_byte_will_do() -> None:
         assert accepted == set(wanted)  # in the version too: another one is a future one
 
 
-@given(st.lists(strategies.tracestates(), max_size=5))
+@given(st.lists(strategies.tracestates(), max_size=9))
 def test_tracestate_is_a_prefix_of_whole_members(values: list[bytes]) -> None:
     combined = combine_tracestate(values)
-    whole = b",".join(value for value in (value.strip(b" \t") for value in values) if value)
+    whole = b",".join(value for value in (value.lstrip(b" \t") for value in values) if value)
     assert len(combined) <= TRACESTATE_MAX
     assert whole.startswith(combined)
     assert combined in (b"", whole) or whole[len(combined) : len(combined) + 1] == b","
-    if not re.search(rb"[^\t\x20-\x7e]", whole) and combined != whole:
+    if combined not in (b"", whole):
         rest = whole[len(combined) + 1 :].split(b",")[0]
-        assert not combined or len(combined) + 1 + len(rest) > TRACESTATE_MAX
+        assert len(combined) + 1 + len(rest) > TRACESTATE_MAX
