@@ -1,0 +1,152 @@
+"""A guest: one kernel of an image, booted under QEMU emulation, running one command with the checkout in front of it.
+
+virtme-run makes the QEMU command line. Everything it starts lives in one process group of its own, with a guard in it that
+waits on a pipe from this process: when the pipe closes, because the guest is ended or because this process has died in
+whatever way, the guard kills the group. So no QEMU outlives the one who wanted it.
+"""
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from clew_lab.config import CHECKOUT_MOUNT, GUEST_PYTHON, SHARE_MOUNT
+from clew_lab.image import CHECKOUT, Image, in_use
+
+__all__ = ["Guest", "GuestOptions", "KERNEL_VARIABLE", "boot", "start_script", "virtme_argv"]
+
+KERNEL_VARIABLE = "CLEW_GUEST_KERNEL"
+"""Set in a guest to the series of its kernel; unset on the host."""
+
+_GUARD = 'exec 3<&0; (read -r _; kill -KILL 0) <&3 >/dev/null 2>&1 & exec 3<&- </dev/null; exec "$@"'
+_OVERLAYS = ("/etc", "/opt", "/root", "/usr", "/var")
+_SOURCES = ("crds", "node_agent", "cli", "lab", "")
+_PREPARE = """
+ip link set lo up
+mountpoint -q /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
+mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
+mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing
+mountpoint -q /tmp || mount -t tmpfs -o mode=1777 tmpfs /tmp
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class GuestOptions:
+    """How a guest is made: kernel series, memory as QEMU writes it, number of CPUs, further environment of its command."""
+
+    kernel: str
+    memory: str = "4G"
+    cpus: int = 2
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Guest:
+    """A running guest. `stdout` and `stderr` are its command's; `share` is the folder that it sees at SHARE_MOUNT."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    stdout: IO[bytes]
+    stderr: IO[bytes]
+    _held: ExitStack
+
+    @property
+    def share(self) -> Path:
+        """The host's side of the shared folder."""
+        return self.folder / "share"
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the guest's end, at most `timeout` seconds; return its command's exit status.
+
+        255 stands for a guest that ended without one (a panic). Raises ``subprocess.TimeoutExpired``.
+        """
+        return self.process.wait(timeout)
+
+    def console(self) -> str:
+        """Return what the kernel has said: warnings and worse."""
+        path = self.folder / "console.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def end(self) -> None:
+        """End the guest, whatever state it is in, and remove its folder."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self._held.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> "Guest":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+
+def start_script(options: GuestOptions, command: Sequence[str]) -> str:
+    """Return the shell script that a guest runs: mounts, loopback, environment, then the command in the checkout."""
+    environment = {
+        "HOME": "/root",
+        "LANG": "C.UTF-8",
+        "PATH": f"{Path(GUEST_PYTHON).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PYTHONPATH": ":".join(f"{CHECKOUT_MOUNT}/{source}".rstrip("/") for source in _SOURCES),
+        "PYTHONUNBUFFERED": "1",
+        KERNEL_VARIABLE: options.kernel,
+        **options.environment,
+    }
+    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items())
+    return f"#!/bin/sh\n{_PREPARE}\n{exports}cd {CHECKOUT_MOUNT} || exit 1\nexec {shlex.join(command)}\n"
+
+
+def virtme_argv(image: Image, options: GuestOptions, folder: Path) -> list[str]:
+    """Return the command line that boots a guest whose start script is `folder`/share/start."""
+    argv = [
+        str(Path(sys.executable).with_name("virtme-run")),
+        f"--name=clew-{options.kernel}",
+        f"--kimg={image.boot_file(options.kernel)}",
+        f"--root={image.root}",
+        f"--rwdir={CHECKOUT_MOUNT}={CHECKOUT}",
+        f"--rwdir={SHARE_MOUNT}={folder / 'share'}",
+        f"--cpus={options.cpus}",
+        f"--memory={options.memory}",
+        "--mods=auto",
+        "--disable-kvm",
+        "--force-9p",
+        "--user=root",
+        "--kopt=console=ttyS1",
+        "--kopt=loglevel=5",
+    ]
+    argv += [f"--overlay-rwdir={path}" for path in _OVERLAYS]
+    argv += [f"--script-sh=exec sh {SHARE_MOUNT}/start"]
+    return [*argv, "--qemu-opts", "-serial", f"file:{folder / 'console.log'}", "-pidfile", str(folder / "qemu.pid")]
+
+
+def boot(image: Image, options: GuestOptions, command: Sequence[str]) -> Guest:
+    """Boot a guest that runs `command` and then powers off. The caller ends it (`with boot(…) as guest:`)."""
+    held = ExitStack()
+    held.enter_context(in_use(image))
+    folder = Path(tempfile.mkdtemp(prefix="clew-guest-"))
+    (folder / "share").mkdir()
+    (folder / "share/start").write_text(start_script(options, command))
+    process = subprocess.Popen(
+        ["sh", "-c", _GUARD, "clew-guest", *virtme_argv(image, options, folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env=os.environ | {"TMPDIR": str(folder)},
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    for stream in (process.stdin, process.stdout, process.stderr):
+        held.callback(stream.close)
+    return Guest(process, folder, process.stdout, process.stderr, held)

@@ -1,0 +1,85 @@
+"""`clew-lab`: make the lab's image, run things in its guests, and clear up after it."""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from clew_lab import image as images
+from clew_lab.config import KERNELS
+from clew_lab.guest import GuestOptions
+from clew_lab.host import HostUnready, as_root, ensure_host_packages
+from clew_lab.run import run_command, run_shell
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `clew-lab`; the exit status is the guest's command's where there is one."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments[:1] == ["demo"]:
+        from clew_lab.demo import main as demo
+
+        return demo(arguments[1:])
+    asked = _parser().parse_args(arguments)
+    try:
+        return _carry_out(asked)
+    except (HostUnready, images.ImageMissing, ValueError) as problem:
+        print(f"clew-lab: {problem}", file=sys.stderr)
+        return 1
+    except subprocess.CalledProcessError as problem:
+        print(f"clew-lab: `{' '.join(map(str, problem.cmd))}` failed with status {problem.returncode}", file=sys.stderr)
+        return 1
+
+
+def setup() -> images.Image:
+    """Return the image, made ready first where that is needed: the host's packages, then the build, as root."""
+    ensure_host_packages()
+    try:
+        return images.find_image()
+    except images.ImageMissing:
+        pass
+    if os.geteuid() == 0:
+        return images.build_image()
+    subprocess.run(as_root([sys.executable, "-m", "clew_lab.main", "setup"]), check=True)
+    return images.find_image()
+
+
+def _carry_out(asked: argparse.Namespace) -> int:
+    match asked.action:
+        case "setup":
+            image = setup()
+            print(f"lab ready: {image.path}, kernels {', '.join(image.kernels.values())}")
+        case "clean":
+            print("\n".join(images.clean(asked.all)) or "nothing to remove")
+        case "run":
+            command = asked.command[1:] if asked.command[:1] == ["--"] else asked.command
+            if not command:
+                raise ValueError("run needs a command: clew-lab run --kernel 6.1 -- uname -r")
+            return run_command(images.find_image(), GuestOptions(asked.kernel, asked.memory, asked.cpus), command, asked.timeout)
+        case "shell":
+            return run_shell(images.find_image(), GuestOptions(asked.kernel, asked.memory, asked.cpus))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="clew-lab", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("setup", help="install what the host lacks and build the image, once per recipe")
+    actions.add_parser("demo", help="the demo: four services, one policy, traces down into the kernel", add_help=False)
+    clean = actions.add_parser("clean", help="remove images of earlier recipes")
+    clean.add_argument("--all", action="store_true", help="the present image and the downloaded packages too")
+    run = actions.add_parser("run", help="boot a guest, run one command in the checkout, return its exit status")
+    run.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="end the guest after this (default 600)")
+    shell = actions.add_parser("shell", help="boot a guest and give its shell the terminal")
+    for action in (run, shell):
+        action.add_argument("--kernel", choices=[kernel.name for kernel in KERNELS], default=KERNELS[-1].name)
+        action.add_argument("--memory", default="4G", help="as QEMU writes it (default 4G)")
+        action.add_argument("--cpus", type=int, default=2)
+    run.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND…")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,112 @@
+"""The recipe of the guest's root file system: Debian, BCC, the runtimes under test, locked Python packages, two kernels.
+
+Runs as root on the host. The text of this file is part of the recipe's key. Downloaded .deb files are kept in a folder
+beside the images, so that a rebuild downloads only what is new.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from clew_lab.config import BASE_SUITE, CHECKOUT_MOUNT, GUEST_PACKAGES, GUEST_PYTHON, KERNELS, SHARE_MOUNT
+
+__all__ = ["build"]
+
+_VENV = Path(GUEST_PYTHON).parents[1]
+_SHIM = '#!/bin/sh\nexec {python} -c "from {module} import main; raise SystemExit(main())" "$@"\n'
+_COMMANDS = {"clew-agent": "clew_agent.main", "clew": "clew_cli.main"}
+_PASSED_ON = ("http_proxy", "https_proxy", "no_proxy", "PIP_INDEX_URL", "PIP_DEFAULT_TIMEOUT")
+_CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+
+
+def build(root: Path, debs: Path, requirements: Path) -> dict[str, str]:
+    """Make the root file system at `root`; return the release of each kernel series, such as 6.1: 6.1.0-56-amd64.
+
+    Raises ``subprocess.CalledProcessError`` when one of Debian's or pip's commands fails.
+    """
+    debs.mkdir(exist_ok=True)
+    root.parent.mkdir(exist_ok=True)
+    subprocess.run(["debootstrap", "--variant=minbase", f"--cache-dir={debs}", BASE_SUITE, str(root)], check=True)
+    _install_packages(root, debs)
+    _install_python(root, requirements)
+    releases = {kernel.name: _install_kernel(root, kernel.suite) for kernel in KERNELS}
+    for mount in (CHECKOUT_MOUNT, SHARE_MOUNT):
+        (root / mount.lstrip("/")).mkdir(exist_ok=True)
+    for command, module in _COMMANDS.items():
+        shim = root / "usr/local/bin" / command
+        shim.write_text(_SHIM.format(python=GUEST_PYTHON, module=module))
+        shim.chmod(0o755)
+    shutil.rmtree(root / "var/lib/apt/lists")
+    return releases
+
+
+def _in_root(root: Path, *argv: str, stdout: int | None = None) -> str:
+    """Run a command inside the root file system, with /proc and /dev of its own that go with it; return its output."""
+    script = 'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"'
+    environment = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/root",
+        "LC_ALL": "C.UTF-8",
+        "DEBIAN_FRONTEND": "noninteractive",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_ROOT_USER_ACTION": "ignore",
+        "PIP_CERT": _CA_BUNDLE,
+    } | {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    command = ["unshare", "--mount", "sh", "-c", script, str(root), *argv]
+    return subprocess.run(command, check=True, env=environment, stdout=stdout, text=True).stdout or ""
+
+
+def _install_packages(root: Path, debs: Path) -> None:
+    """Install the guest's packages, with no service started; what was downloaded goes into the cache."""
+    policy = root / "usr/sbin/policy-rc.d"
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    archives = root / "var/cache/apt/archives"
+    for deb in debs.glob("*.deb"):
+        if not (archives / deb.name).exists():
+            os.link(deb, archives / deb.name)
+    _in_root(root, "apt-get", "update")
+    _in_root(root, "apt-get", "install", "--yes", "--no-install-recommends", *GUEST_PACKAGES)
+    for deb in archives.glob("*.deb"):
+        if not (debs / deb.name).exists():
+            os.link(deb, debs / deb.name)
+    _in_root(root, "apt-get", "clean")
+    policy.unlink()
+
+
+def _install_python(root: Path, requirements: Path) -> None:
+    """Make the guest's Python environment: Debian's packages (bcc) with the locked requirements beside them."""
+    shutil.copy(requirements, root / "tmp/requirements.txt")
+    bundle = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE") or _CA_BUNDLE
+    own = (root / _CA_BUNDLE.lstrip("/")).read_bytes()
+    if Path(bundle).exists():
+        shutil.copy(bundle, root / _CA_BUNDLE.lstrip("/"))
+    _in_root(root, "python3", "-m", "venv", "--system-site-packages", str(_VENV))
+    _in_root(root, GUEST_PYTHON, "-m", "pip", "install", "--quiet", "--no-cache-dir", "--require-hashes", "-r", "/tmp/requirements.txt")
+    (root / _CA_BUNDLE.lstrip("/")).write_bytes(own)
+    (root / "tmp/requirements.txt").unlink()
+
+
+def _install_kernel(root: Path, suite: str) -> str:
+    """Unpack the kernel that a Debian release's `linux-image-amd64` names, without its installation scripts; return its release."""
+    sources = root / "etc/apt/sources.list"
+    own = sources.read_text()
+    sources.write_text(own.replace(f" {BASE_SUITE} ", f" {suite} "))
+    _in_root(root, "apt-get", "update")
+    depends = _in_root(root, "apt-cache", "depends", "--important", "linux-image-amd64", stdout=subprocess.PIPE)
+    package = next(line.split()[1] for line in depends.splitlines() if line.strip().startswith("Depends: linux-image-"))
+    unpacked = root / "tmp/kernel"
+    unpacked.mkdir()
+    _in_root(root, "sh", "-ec", f"cd /tmp/kernel; apt-get -o APT::Sandbox::User=root download {package}; dpkg-deb -x *.deb .; rm *.deb")
+    sources.write_text(own)
+    release = package.removeprefix("linux-image-")
+    boot_file = root / "boot" / f"vmlinuz-{release}"
+    shutil.move(unpacked / "boot" / boot_file.name, boot_file)
+    boot_file.chmod(0o644)
+    modules = next(path for path in (unpacked / "usr/lib/modules", unpacked / "lib/modules") if path.is_dir())
+    (root / "usr/lib/modules").mkdir(exist_ok=True)
+    shutil.move(modules / release, root / "usr/lib/modules" / release)
+    _in_root(root, "depmod", release)
+    shutil.rmtree(unpacked)
+    return release
