@@ -216,8 +216,8 @@ INLINE struct function_frame *function_leave(struct function_stack *stack, u64 p
 }
 
 /* Sends the call to user space. `minimum_ns` and `arguments_length` are constants of the function. */
-INLINE void function_record(struct function_stack *stack, struct function_frame *frame, s64 returned, u64 end_ns,
-			    const u64 minimum_ns, const u16 arguments_length)
+INLINE void function_emit(struct function_stack *stack, struct function_frame *frame, s64 returned, u64 end_ns,
+			  const u64 minimum_ns, const u16 arguments_length)
 {
 	struct function_frame *outer;
 
