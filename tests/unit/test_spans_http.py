@@ -28,7 +28,7 @@ COMMON = {
 
 
 def test_server_attributes() -> None:
-    record = request(line=b"GET /reviews/0?user=alice", request_bytes=120, response_bytes=4_000)
+    record = request(line=b"GET /reviews/0?user=alice")
     made = describe_request(record, SpanKind.SERVER, None, PLAIN)
     assert made.attributes == COMMON | {
         "url.scheme": "http",
@@ -36,8 +36,6 @@ def test_server_attributes() -> None:
         "client.address": "10.0.0.2",
         "server.address": "10.0.0.1",
         "server.port": 8080,
-        "http.request.size": 120,
-        "http.response.size": 4_000,
     }
     assert (made.method, made.error) == ("GET", None)
     with_query = describe_request(record, SpanKind.SERVER, None, QUERY)

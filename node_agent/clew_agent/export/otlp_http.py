@@ -22,7 +22,9 @@ class WatchedSession(requests.Session):
         self._watch = watch
 
     def request(self, *arguments: Any, **options: Any) -> requests.Response:
-        """As ``requests.Session.request``."""
+        """As ``requests.Session.request``, but that a certificate set for the session wins over ``REQUESTS_CA_BUNDLE``."""
+        if self.verify is not True:
+            options.setdefault("verify", self.verify)
         try:
             response = super().request(*arguments, **options)
         except requests.RequestException as error:
