@@ -43,7 +43,12 @@ def render_trace(trace: Trace, width: int) -> str:
 
 
 def duration(nanoseconds: int) -> str:
-    """A duration in milliseconds as the talk writes it, to the microsecond: ``10.427ms``, ``0.66ms``. Seconds from ten thousand on."""
+    """A duration in milliseconds as the talk writes it, to the microsecond: ``10.427ms``, ``0.66ms``.
+
+    Below a microsecond in nanoseconds, from ten seconds on in seconds.
+    """
+    if abs(nanoseconds) < 1000:
+        return f"{nanoseconds}ns" if nanoseconds else "0ms"
     if abs(nanoseconds) >= 10_000_000_000:
         return f"{nanoseconds / 1e9:.3f}s"
     text = f"{nanoseconds / 1e6:.3f}"

@@ -71,7 +71,7 @@ class Argument(Model):
         if self.name is not None and self.index is not None:
             refuse([Refusal(("index",), self.index, "name or index, not both")])
         if self.name is None and self.index is None:
-            refuse([Refusal((), {}, "an argument with a name or an index")])
+            refuse([Refusal((), dict.fromkeys(self.model_fields_set), "an argument with a name or an index")])
         return self
 
     @property
@@ -105,7 +105,7 @@ class KernelFunction(Model):
         if self.set is not None and self.function is not None:
             refuse([Refusal(("function",), self.function, "set or function, not both")])
         if self.set is None and self.function is None:
-            refuse([Refusal((), {}, "an entry with a set or a function")])
+            refuse([Refusal((), dict.fromkeys(self.model_fields_set), "an entry with a set or a function")])
         if self.set is not None:
             mine: dict[str, object] = {"arguments": self.arguments, "returns": self.returns, "attribution": self.attribution.value}
             refuse(

@@ -18,6 +18,9 @@ from clew_crds.problems import problems
 LARGEST_FILE = 1 << 20
 """Bytes that a policy file may have; etcd takes no larger object either."""
 
+DEEPEST_BRACKETS = 64
+"""Brackets and braces that may be open at one place."""
+
 
 class PolicyError(ValueError):
     """A file that holds no valid policies. ``problems`` has one line each, beginning with the file's name."""
@@ -66,7 +69,17 @@ def parse_policies(data: bytes | str, source: str) -> list[TracingPolicy]:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, refusing duplicate keys (it would silently keep the last) and merge keys."""
+    """PyYAML's safe loader, refusing duplicate keys (it would silently keep the last) and merge keys.
+
+    It also refuses deep brackets at once: PyYAML's scanner takes quadratic time for them.
+    """
+
+    def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+        """As the parent's, for every opening bracket, up to the limit."""
+        if self.flow_level >= DEEPEST_BRACKETS:
+            problem = f"lists and objects are nested more than {DEEPEST_BRACKETS} deep"
+            raise yaml.scanner.ScannerError(None, None, problem, self.get_mark())
+        super().fetch_flow_collection_start(token)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """As the parent's, after a look at the keys."""

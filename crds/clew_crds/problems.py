@@ -56,7 +56,7 @@ def _allowed(error: ErrorDetails) -> str:
 
 
 def _suggestion(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
     folded = [one for one in known if one.lower() == name.lower()]
     if folded or near:
         return f'; did you mean "{(folded or near)[0]}"?'
@@ -71,7 +71,7 @@ def render_path(loc: Sequence[str | int]) -> str:
             text += f"[{part}]"
         elif part == "[key]":
             continue
-        elif part.isalnum():
+        elif part.replace("_", "").isalnum():
             text += f".{_cut(part)}" if text else _cut(part)
         else:
             text += f"[{_cut(json.dumps(part, ensure_ascii=False))}]"
