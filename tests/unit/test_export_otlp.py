@@ -15,10 +15,6 @@ from pathlib import Path
 
 import certifi
 import pytest
-from google.protobuf.json_format import ParseDict
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from tests.unit.otlp_receivers import Answer, Received, grpc_receiver, http_receiver
-
 from clew_agent import __version__
 from clew_agent.export.base import Result, Sent
 from clew_agent.export.otlp import make_otlp_sink
@@ -27,6 +23,10 @@ from clew_agent.export.queue import QueuedExporter
 from clew_agent.export.settings import QueueLimits, SettingsError
 from clew_agent.export.verdict import parse_retry_after
 from clew_agent.model import Span, SpanKind
+from google.protobuf.json_format import ParseDict
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.unit.otlp_receivers import Answer, Received, grpc_receiver, http_receiver
 
 TRACE = bytes(range(16))
 POD_A = {"service.name": "productpage", "k8s.pod.name": "a"}

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import pytest
-
 from clew_agent.export.base import Result, Sent
 from clew_agent.export.queue import QueuedExporter
 from clew_agent.export.settings import QueueLimits, SettingsError, otlp_compression, otlp_protocol, queue_limits

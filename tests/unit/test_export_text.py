@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from clew_agent import __version__
 from clew_agent.export.base import Result, Sent
 from clew_agent.export.choose import make_exporter

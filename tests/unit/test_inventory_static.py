@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
-
 from clew_agent.inventory.parse import PodsFile, PodsFileError, parse_pods
 from clew_agent.inventory.static import StaticInventory, read_pods
 from clew_agent.model import Inventory, Pod, Workload
+from hypothesis import given
+from hypothesis import strategies as st
 
 WHOLE = """
 pods:

@@ -7,9 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from clew_agent.bpf_files import bpf_source
 from clew_agent.c_header import HeaderError, read_header
 from clew_agent.records import (
@@ -20,6 +17,8 @@ from clew_agent.records import (
     make_decoder,
     read_records_header,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 HEADER = read_records_header()
 DECODE = make_decoder(HEADER)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from tests.unit.span_records import address, request
-
 from clew_agent.model import SpanKind
 from clew_agent.spans.addresses import address_text, authority
 from clew_agent.spans.facts import KNOWN_METHODS, Peer, SpanOptions, known_methods
 from clew_agent.spans.http import describe_request
 from clew_agent.spans.urls import Target, full_url, parse_target, redact_query
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.span_records import address, request
 
 PLAIN = SpanOptions()
 QUERY = SpanOptions(query_string=True)

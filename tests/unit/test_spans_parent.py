@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from clew_agent.spans.parent import Holding, release, settle
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.span_records import CLIENT, SERVER, function, request
 
-from clew_agent.spans.parent import Holding, release, settle
+from tests.unit.span_records import CLIENT, SERVER, function, request
 
 
 def test_a_request_waits_for_the_function_that_sent_its_last_byte() -> None:

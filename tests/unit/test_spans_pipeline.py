@@ -5,10 +5,6 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from tests.unit.span_records import CLIENT, DECODE, PARENT, SERVER, TRACE, address, function, raw, request
-
 from clew_agent.functions.layout import ArgumentLayout, FunctionLayout
 from clew_agent.metrics import AGENT_METRICS
 from clew_agent.model import AttributeValue, Inventory, Pod, Span, SpanKind, Workload
@@ -18,6 +14,10 @@ from clew_agent.spans.naming import NamingStyle
 from clew_agent.spans.parent import Holding
 from clew_agent.spans.pipeline import assemble, drain
 from clew_agent.spans.resource import pod_resource
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.span_records import CLIENT, DECODE, PARENT, SERVER, TRACE, address, function, raw, request
 
 OFFSET = 1_700_000_000_000_000_000
 PRODUCT = Pod(
