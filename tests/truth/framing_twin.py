@@ -1,11 +1,13 @@
-"""Where the messages of an HTTP/1 connection begin and end, however its bytes are cut: the twin of `bpf/framing.h`.
+"""Where the messages of an HTTP/1 connection begin and end, however its bytes are cut: the twin of `bpf/stream.h`.
 
 A `Framer` follows one direction, a `Connection` both, since a response's framing depends on its request (HEAD, CONNECT,
 Upgrade). All positions are byte offsets in the direction's stream, and depend on the bytes alone, never on how they were
 cut into writes. Source: RFC 9112, 6 (message body), 7.1 (chunked), 9.3.2 (pipelining); RFC 9110, 7.8 (Upgrade),
 9.3.6 (CONNECT), 15.2 (interim responses).
 
-Nothing is guessed: what cannot be framed with certainty makes the direction LOST from there on.
+Nothing is guessed: what cannot be framed with certainty makes the direction LOST from there on. Of a chunk's line only the
+size is looked at. The one thing that this reader can and a kernel's cannot: it keeps what a client sends behind an unanswered
+CONNECT or Upgrade, and reads it once the answer has told what it is.
 """
 
 import enum
@@ -15,8 +17,7 @@ from dataclasses import dataclass
 
 from tests.truth.http1_twin import Head, HeadFlag, Result, parse_head
 
-CHUNK_LINE_MAX = 8192
-CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;[^\r\n]*)?\r\n")
+CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[^0-9A-Fa-f\n][^\n]*)?\n")
 
 
 class State(enum.Enum):
@@ -77,10 +78,13 @@ class Framer:
         self.state = State.CLOSED
 
     def resolve(self, *, tunnel: bool) -> None:
-        """Answer a PAUSED request (CONNECT or Upgrade): the connection became a tunnel, or HTTP/1 goes on."""
-        if self.state is State.PAUSED:
-            self.state = State.TUNNEL if tunnel else State.HEAD
-            self.feed(b"")
+        """Take the last request's answer, early or not: the connection is a tunnel now, or HTTP/1 goes on."""
+        self._may_tunnel = False
+        if tunnel:
+            self.state = State.TUNNEL
+        elif self.state is State.PAUSED:
+            self.state = State.HEAD
+        self.feed(b"")
 
     @property
     def _current(self) -> Message:
@@ -158,10 +162,10 @@ class Framer:
         """Enter the body as Transfer-Encoding, then Content-Length, say (RFC 9112, 6.3, rules 3 to 8)."""
         if HeadFlag.CHUNKED in head.flags:
             self.state = State.CHUNK_SIZE
-        elif HeadFlag.BAD_ENCODING in head.flags and self.response:
-            self.state = State.UNTIL_CLOSE
         elif head.flags & (HeadFlag.BAD_LENGTH | HeadFlag.BAD_ENCODING):
-            return self._lose()
+            if not self.response:
+                return self._lose()
+            self.state = State.UNTIL_CLOSE  # the connection has no further use (rules 4 and 5)
         elif HeadFlag.HAS_LENGTH in head.flags:
             self.state, self._left = State.BODY, head.content_length
             return True if self._left else self._message_done()
@@ -174,8 +178,7 @@ class Framer:
     def _chunk_size(self) -> bool:
         line = CHUNK_LINE.match(self._pending)
         if line is None:
-            newline = self._pending.find(b"\n")
-            return False if newline < 0 and len(self._pending) < CHUNK_LINE_MAX else self._lose()
+            return b"\n" in self._pending and self._lose()
         size = int(line[1], 16)
         self._take(line.end())
         self.state, self._left = (State.CHUNK_DATA, size + 2) if size else (State.TRAILERS, 0)
@@ -185,8 +188,8 @@ class Framer:
         """Skip the trailer section, line by line, up to the empty line that ends the message (RFC 9112, 7.1.2)."""
         newline = self._pending.find(b"\n")
         if newline < 0:
-            return False if len(self._pending) < CHUNK_LINE_MAX else self._lose()
-        empty = self._pending[:newline] in (b"", b"\r")
+            return False
+        empty = not self._pending[:newline].strip(b"\r")
         self._take(newline + 1)
         return self._message_done() if empty else True
 
