@@ -47,7 +47,7 @@ def test_damaged_vectors(parser: Parser) -> None:
         assert parser.parse_head(data, response=case.response, fill=fill) == parse_head(data, response=case.response), data
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(data=strategies.damaged(strategies.heads(response=False)), fill=st.sampled_from(FILLS))
 def test_requests(parser: Parser, data: bytes, fill: int) -> None:
     assert parser.parse_head(data, response=False, fill=fill) == parse_head(data, response=False)
@@ -64,6 +64,7 @@ def test_noise(parser: Parser, data: bytes, response: bool, fill: int) -> None:
     assert parser.parse_head(data, response=response, fill=fill) == parse_head(data, response=response)
 
 
+@settings(max_examples=40)
 @given(data=strategies.heads(response=False), fill=st.sampled_from(FILLS), excess=st.integers(-40, 8))
 def test_heads_around_the_limit(parser: Parser, data: bytes, fill: int, excess: int) -> None:
     start, fields = data.split(b"\r\n", 1)

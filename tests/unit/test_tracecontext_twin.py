@@ -2,7 +2,7 @@
 
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.truth import http1_strategies as strategies
@@ -31,6 +31,7 @@ def test_no_other_single_byte_will_do() -> None:
         assert accepted == set(wanted)  # in the version too: another one is a future one
 
 
+@settings(max_examples=40)
 @given(st.lists(strategies.tracestates(), max_size=9))
 def test_tracestate_is_a_prefix_of_whole_members(values: list[bytes]) -> None:
     combined = combine_tracestate(values)
