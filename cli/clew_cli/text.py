@@ -16,6 +16,7 @@ NO_PARENT = "0" * 16
 NARROWEST = 80
 _IDS = 16
 _DURATION = 11
+_DAY = 86_400 * 10**9
 _GAP = "  "
 _BARS = {"server": "█", "client": "▓", "kernel": "━"}
 
@@ -25,10 +26,10 @@ def render_trace(trace: Trace, width: int) -> str:
     width = max(width, NARROWEST)
     labels = [_prefix(node) + clean(node.span.name or "(no name)") for node in trace.nodes]
     services = [clean(node.span.service or "(unknown)") for node in trace.nodes]
-    service_width = min(max(len("Service"), *map(columns, services)), 16)
+    service_width = min(max(len("Service"), *map(columns, services)), 16, width // 10)
     rest = width - 2 * _IDS - _DURATION - service_width - 5 * len(_GAP)
-    name_width = max(12, min(max(len("Span name"), *map(columns, labels)), rest * 2 // 3))
-    bar_width = max(8, rest - name_width)
+    name_width = min(max(len("Span name"), *map(columns, labels)), rest * 3 // 5)
+    bar_width = rest - name_width
     lines = [
         _title(trace),
         _row("Span ID", "Parent ID", "Service", "Span name", "Timeline", "Duration", service_width, name_width, bar_width),
@@ -45,11 +46,13 @@ def render_trace(trace: Trace, width: int) -> str:
 def duration(nanoseconds: int) -> str:
     """A duration in milliseconds as the talk writes it, to the microsecond: ``10.427ms``, ``0.66ms``.
 
-    Below a microsecond in nanoseconds, from ten seconds on in seconds.
+    Below a microsecond in nanoseconds, from ten seconds on in seconds, from a day on in days: it never has over eleven characters.
     """
     if abs(nanoseconds) < 1000:
         return f"{nanoseconds}ns" if nanoseconds else "0ms"
-    if abs(nanoseconds) >= 10_000_000_000:
+    if abs(nanoseconds) >= _DAY:
+        return f"{nanoseconds / _DAY:.1f}d"
+    if abs(nanoseconds) >= 9_999_999_500:
         return f"{nanoseconds / 1e9:.3f}s"
     text = f"{nanoseconds / 1e6:.3f}"
     return f"{text.rstrip('0').rstrip('.')}ms"
@@ -62,6 +65,8 @@ def clean(text: str) -> str:
 
 def columns(text: str) -> int:
     """Columns that ``text`` takes in a terminal: wide characters take two, combining ones none."""
+    if text.isascii():
+        return len(text)
     return sum(0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
 
 
@@ -95,14 +100,17 @@ def _row(span: str, parent: str, service: str, name: str, bar: str, time: str, s
 
 def _fit(text: str, width: int) -> str:
     """``text`` in exactly ``width`` columns, cut with an ellipsis where it is longer."""
-    if columns(text) > width:
-        kept = ""
+    used = columns(text)
+    if used > width:
+        kept = used = 0
         for one in text:
-            if columns(kept + one) > width - 1:
+            used += columns(one)
+            if used > width - 1:
+                used -= columns(one)
                 break
-            kept += one
-        text = kept + "…"
-    return text + " " * (width - columns(text))
+            kept += 1
+        text, used = text[:kept] + "…", used + 1
+    return text + " " * (width - used)
 
 
 def _prefix(node: Node) -> str:

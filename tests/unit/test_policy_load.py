@@ -38,7 +38,7 @@ WRONG = [
     (spec("").replace("name: p", ""), f"p.yaml: metadata.name: is missing: {NAME}"),
     (
         spec("").replace("name: p", "name: p, namespace: shop"),
-        'p.yaml: metadata.namespace: unknown field; known here: annotations, creationTimestamp, deletionGracePeriodSeconds, '
+        "p.yaml: metadata.namespace: unknown field; known here: annotations, creationTimestamp, deletionGracePeriodSeconds, "
         "deletionTimestamp, finalizers, generation, labels, managedFields, name, ownerReferences, resourceVersion, uid",
     ),
     (spec("").replace("spec:", "sepc: {}\nspec:"), 'p.yaml: sepc: unknown field; did you mean "spec"?'),
@@ -165,7 +165,8 @@ WRONG = [
     ),
     (
         spec("kernelFunctions: [{function: a, arguments: [{name: n}, {name: m, as: n}]}]"),
-        'p.yaml: spec.kernelFunctions[0].arguments[1]: "n" is not allowed: arguments with different names; give one of them another by "as"',
+        'p.yaml: spec.kernelFunctions[0].arguments[1]: "n" is not allowed: '
+        'arguments with different names; give one of them another by "as"',
     ),
     # spans, identifiers, limits
     (spec("spans: {naming: flow}"), 'p.yaml: spec.spans.naming: "flow" is not allowed: "Flow" or "HTTP"'),
