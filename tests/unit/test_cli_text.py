@@ -57,7 +57,7 @@ def test_the_table_of_the_talk() -> None:
         (12_345_678_901, "12.346s"),
         (-5_000, "-0.005ms"),
         (-86_399_999_000_000, "-86399.999s"),
-        (2**64, "213503.9d"),
+        (2**64, "213504.0d"),
     ],
 )
 def test_duration(nanoseconds: int, text: str) -> None:
