@@ -50,7 +50,6 @@ GUEST_PACKAGES = (
     "ruby",
     "ruby-webrick",
     "strace",
-    "udev",
     "util-linux",
 )
 

@@ -16,6 +16,18 @@ __all__ = ["build"]
 _VENV = Path(GUEST_PYTHON).parents[1]
 _SHIM = '#!/bin/sh\nexec {python} -c "from {module} import main; raise SystemExit(main())" "$@"\n'
 _COMMANDS = {"clew-agent": "clew_agent.main", "clew": "clew_cli.main"}
+_UDEVD = """#!/bin/sh
+# Stands where udevd would: names the ports that virtme-ng's init speaks through, and nothing else.
+# udev itself costs an emulated boot some twenty seconds.
+mkdir -p /dev/virtio-ports
+for _ in $(seq 200); do
+    for port in /sys/class/virtio-ports/*; do
+        read -r name < "$port/name" && ln -sf "../${port##*/}" "/dev/virtio-ports/$name"
+    done 2> /dev/null
+    test -e /dev/virtio-ports/virtme.ret && break
+    sleep 0.05
+done
+"""
 _PASSED_ON = ("http_proxy", "https_proxy", "no_proxy", "PIP_INDEX_URL", "PIP_DEFAULT_TIMEOUT")
 _CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
@@ -34,11 +46,17 @@ def build(root: Path, debs: Path, requirements: Path) -> dict[str, str]:
     for mount in (CHECKOUT_MOUNT, SHARE_MOUNT):
         (root / mount.lstrip("/")).mkdir(exist_ok=True)
     for command, module in _COMMANDS.items():
-        shim = root / "usr/local/bin" / command
-        shim.write_text(_SHIM.format(python=GUEST_PYTHON, module=module))
-        shim.chmod(0o755)
+        _write_program(root / "usr/local/bin" / command, _SHIM.format(python=GUEST_PYTHON, module=module))
+    _write_program(root / "usr/lib/systemd/systemd-udevd", _UDEVD)
+    _write_program(root / "usr/local/bin/udevadm", "#!/bin/sh\n")
     shutil.rmtree(root / "var/lib/apt/lists")
     return releases
+
+
+def _write_program(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
 
 
 def _in_root(root: Path, *argv: str, stdout: int | None = None) -> str:
@@ -60,8 +78,7 @@ def _in_root(root: Path, *argv: str, stdout: int | None = None) -> str:
 def _install_packages(root: Path, debs: Path) -> None:
     """Install the guest's packages, with no service started; what was downloaded goes into the cache."""
     policy = root / "usr/sbin/policy-rc.d"
-    policy.write_text("#!/bin/sh\nexit 101\n")
-    policy.chmod(0o755)
+    _write_program(policy, "#!/bin/sh\nexit 101\n")
     archives = root / "var/cache/apt/archives"
     for deb in debs.glob("*.deb"):
         if not (archives / deb.name).exists():
