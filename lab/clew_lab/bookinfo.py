@@ -20,6 +20,8 @@ __all__ = ["NAMESPACE", "PORT", "Service", "compile_reviews", "services", "start
 
 NAMESPACE = "bookinfo"
 PORT = 9080
+_START_SECONDS = 420.0
+_RUBY = ("ruby", "--disable=did_you_mean", "--disable=error_highlight", "--disable=syntax_suggest")
 _JAVA = ("java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 
 
@@ -36,7 +38,7 @@ def services(sources: Path, classes: Path) -> tuple[Service, ...]:
     """The four services, callees first. ``sources`` is ``examples/bookinfo``; ``classes`` holds the compiled reviews."""
     patience = {"UPSTREAM_TIMEOUT": "60"}
     return (
-        Service("details", ("ruby", str(sources / "details/details.rb"))),
+        Service("details", (*_RUBY, str(sources / "details/details.rb"))),
         Service("ratings", ("node", str(sources / "ratings/ratings.js"))),
         Service("reviews", (*_JAVA, "-cp", str(classes), "Reviews"), {"RATINGS_URL": f"http://ratings:{PORT}", **patience}),
         Service(
@@ -71,5 +73,5 @@ def start(network: PodNetwork, sources: Path, classes: Path, log: IO[str] | int)
         environment = {**os.environ, "PORT": str(PORT), **service.environment}
         pods[service.name].popen(service.argv, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     for pod in pods.values():
-        pod.wait_listening(PORT)
+        pod.wait_listening(PORT, timeout=_START_SECONDS)
     return pods

@@ -110,10 +110,11 @@ def response_length(received: bytes | bytearray) -> int | None:
 
 @dataclass(slots=True, eq=False)
 class _Connection:
-    """One keep-alive connection and the answer it is waiting for."""
+    """One keep-alive connection and the answer it is waiting for; ``last`` when that request asked the server to close."""
 
     socket: socket.socket
     due_ns: int = 0
+    last: bool = False
     received: bytearray = field(default_factory=bytearray)
 
 
@@ -149,6 +150,7 @@ class _Wire:
         """Send over the connection that has been idle longest."""
         connection = self.idle.popleft()
         connection.due_ns = due_ns
+        connection.last = _CLOSE.search(request) is not None
         self.outstanding += 1
         connection.socket.sendall(request)
 
@@ -196,7 +198,7 @@ class _Wire:
         self._latencies.append(time.perf_counter_ns() - connection.due_ns)
         self._failures += not received.startswith((b"HTTP/1.1 2", b"HTTP/1.0 2"))
         self.outstanding -= 1
-        closes = _CLOSE.search(received) is not None
+        closes = connection.last or _CLOSE.search(received) is not None
         received.clear()
         if closes:
             self._replace(connection)

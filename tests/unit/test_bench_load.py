@@ -74,6 +74,11 @@ def test_a_connection_that_the_server_closes_is_replaced(server: Server) -> None
     assert (result.requests, result.failures) == (10, 0)
 
 
+def test_a_request_that_asks_to_close_is_the_last_of_its_connection(server: Server) -> None:
+    result = closed_loop(at(server), lambda _: get("a", "/", close=True), connections=2, count=20)
+    assert (result.requests, result.failures) == (20, 0)
+
+
 def test_open_loop_sends_its_rate(server: Server) -> None:
     result = open_loop(at(server), lambda number: get("a", f"/{number}"), rate=200, seconds=0.2, connections=4)
     assert (result.requests, result.failures) == (40, 0)
