@@ -16,6 +16,9 @@ from typing import Any
 
 Value = str | int | float | bool | list[Any] | dict[str, Any] | None
 
+CLEW_SCOPE = "clew"
+"""The instrumentation scope under which the agent exports."""
+
 _KIND_NAMES = ("unspecified", "internal", "server", "client", "producer", "consumer")
 _STATUS_NAMES = ("unset", "ok", "error")
 _DEEPEST_VALUE = 16
@@ -58,9 +61,8 @@ class Span:
     @property
     def is_kernel(self) -> bool:
         """Whether this is a kernel function's call as Clew records it: an internal span with Clew's scope or attributes."""
-        return self.kind == "internal" and (
-            self.scope.partition(".")[0] in ("clew", "clew_agent") or any(name.startswith("clew.function.") for name in self.attributes)
-        )
+        named = any(name.startswith("clew.function.") for name in self.attributes)
+        return self.kind == "internal" and (named or self.scope == CLEW_SCOPE)
 
 
 @dataclass(frozen=True, slots=True)

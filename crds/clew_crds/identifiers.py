@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 STRUCTURED_TAG = 0xC1
-"""The debug tag of Clew's Structured layout. The kernel programs write this value; nothing else defines it."""
+"""The debug tag of Clew's Structured layout. ``bpf/context.h`` has the same value, which a test holds it to."""
 
 
 @dataclass(frozen=True, slots=True)

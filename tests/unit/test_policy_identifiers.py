@@ -1,6 +1,8 @@
 """The Structured layout, byte by byte."""
 
+import re
 from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
 from clew_crds.identifiers import STRUCTURED_TAG, SpanIdentifier, TraceIdentifier, unpack_span_id, unpack_trace_id
@@ -33,3 +35,8 @@ def test_other_lengths() -> None:
         unpack_trace_id(bytes(15))
     with pytest.raises(ValueError, match="8 bytes, not 16"):
         unpack_span_id(bytes(16))
+
+
+def test_the_kernel_programs_write_the_same_tag() -> None:
+    [tag] = re.findall(r"#define DEBUG_TAG (0x[0-9a-f]+)", (Path(__file__).parents[2] / "bpf" / "context.h").read_text())
+    assert int(tag, 16) == STRUCTURED_TAG
