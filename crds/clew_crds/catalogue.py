@@ -1,7 +1,7 @@
 """Named sets of kernel functions: what a policy's ``set:`` stands for.
 
 One row a set. A function is listed only if it runs in the thread that works for the request (no softirq, no workqueue) and has
-the same parameters, by BTF, on every supported kernel (6.1 and 6.12). Sockets that Clew follows send through
+the parameters named here, by BTF, on every supported kernel (6.1 and 6.12). Sockets that Clew follows send through
 ``tcp_bpf_sendmsg`` (a sockhash replaces their ``sendmsg``), which is why it stands beside ``tcp_sendmsg``.
 """
 
@@ -60,7 +60,7 @@ CATALOGUE: dict[str, FunctionSet] = {
     ),
     "memory": FunctionSet(
         "Mapping memory, and the faults that fill it",
-        (_function("do_mmap", "len"), _function("do_munmap", "len"), _function("handle_mm_fault", "address")),
+        (_function("vm_mmap_pgoff", "len"), _function("__vm_munmap", "len"), _function("handle_mm_fault", "address")),
     ),
     "processes": FunctionSet(
         "Starting threads and processes, and waiting for their end",
