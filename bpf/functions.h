@@ -88,6 +88,8 @@ INLINE void unwind_below(struct function_stack *stack, u64 place)
 	u64 depth = stack->depth;
 	int i;
 
+	/* Left a loop: written out sixteen times in every program it would be most of the code, and of the time to compile it. */
+#pragma clang loop unroll(disable)
 	for (i = 0; i < FUNCTION_DEPTH; i++) {
 		if (!depth || frame_at(stack, depth - 1)->place >= place)
 			break;

@@ -73,7 +73,7 @@ def plan_function(btf: Btf, request: FunctionRequest) -> FunctionPlan:
     """Plan one function. Raises :class:`FunctionError`, whose message names what there is instead."""
     function = btf.function(request.name)
     if function is None:
-        near = near_names(request.name, btf.function_names())
+        near = near_names(request.name, btf.function_names)
         raise FunctionError("FunctionNotFound", f"this kernel has no function {request.name}{_perhaps(near)}")
     captures: list[Capture] = []
     end = 0

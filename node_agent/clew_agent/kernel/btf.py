@@ -256,6 +256,7 @@ class Btf:
         prototype = self.type(self.type(number).target)
         return Function(name, prototype.parameters, prototype.target, prototype.variadic)
 
+    @cached_property
     def function_names(self) -> list[str]:
         """The names of all functions of this BTF itself, sorted."""
         words = self._words

@@ -7,7 +7,7 @@ its size is the true one. So a text may say ``sk->__sk_common.skc_dport`` and pa
 * a member that occurs and points to a struct makes that struct a root too, so that ``a->b->c`` needs no declaration of ``b``;
 * other structs behind pointers are only declared, and what the text defines itself is never defined again.
 
-Qualifiers (``const``, ``volatile``) are dropped: they change no layout. ``tests/unit/test_declarations.py`` has a compiler
+Qualifiers (``const``, ``volatile``) are dropped: they change no layout. ``tests/unit/test_headers_layout.py`` has a compiler
 compare the size of every struct and the place of every member, bit-fields too, with the BTF of two real kernels.
 """
 

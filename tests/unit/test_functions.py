@@ -1,0 +1,249 @@
+"""From a policy's functions and the kernel's BTF to layouts, hooks and C; and the message for what cannot be."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from clew_agent.functions.arguments import ROWS, row_for
+from clew_agent.functions.codegen import Generated, Hook, generate
+from clew_agent.functions.layout import ArgumentLayout, FunctionLayout
+from clew_agent.functions.planning import Mode, fentry_unfit, mode_for, plan_function
+from clew_agent.functions.request import ArgumentRequest, FunctionError, FunctionRequest, Problem
+from clew_agent.kernel.btf import Btf, Kind
+
+from tests.unit.btf_builder import Builder, kernel
+
+ALL = (1 << 64) - 1
+
+
+def build(*requests: FunctionRequest, mode: Mode = Mode.FENTRY, btf: Btf | None = None) -> Generated:
+    return generate(requests, btf or kernel("6.12"), {request.name: mode for request in requests})
+
+
+def arguments(*names: str) -> tuple[ArgumentRequest, ...]:
+    return tuple(ArgumentRequest(name) for name in names)
+
+
+@pytest.mark.parametrize("version", ["6.1", "6.12"])
+def test_layout_of_a_real_function(version: str) -> None:
+    asked = (
+        ArgumentRequest("size"),
+        ArgumentRequest(index=0, as_name="socket"),
+        ArgumentRequest("msg", type="Integer"),
+    )
+    plan = plan_function(kernel(version), FunctionRequest("tcp_sendmsg", asked, returns=True))
+    assert plan.layout == FunctionLayout(
+        "tcp_sendmsg",
+        (ArgumentLayout("size", 0, 8, "unsigned"), ArgumentLayout("socket", 8, 8, "pointer"), ArgumentLayout("msg", 16, 8, "unsigned")),
+        "signed",
+        4,
+    )
+    assert (plan.arguments_length, plan.parameters, [capture.register for capture in plan.captures]) == (24, 3, [2, 0, 1])
+
+
+def test_arguments_are_aligned() -> None:
+    asked = (ArgumentRequest("dfd"), ArgumentRequest("filename", as_name="path", type="UserString"), ArgumentRequest("how"))
+    plan = plan_function(kernel("6.12"), FunctionRequest("do_sys_openat2", asked))
+    assert plan.layout.arguments == (
+        ArgumentLayout("dfd", 0, 4, "signed"),
+        ArgumentLayout("path", 8, 128, "string"),
+        ArgumentLayout("how", 136, 8, "pointer"),
+    )
+    assert (plan.arguments_length, plan.layout.return_kind, plan.layout.return_size) == (144, None, 0)
+
+
+def kinds() -> Builder:
+    make = Builder()
+    for size, name in ((1, "unsigned char"), (2, "short unsigned int"), (4, "unsigned int"), (8, "long unsigned int")):
+        make.integer(name, size)
+    for size, name in ((1, "signed char"), (2, "short int"), (4, "int"), (8, "long int")):
+        make.integer(name, size, signed=True)
+    make.integer("_Bool", 1, boolean=True)
+    make.integer("__int128", 16, signed=True)
+    make.enum("plain", 4, ("A", 1))
+    make.enum("minus", 4, ("B", -1), signed=True)
+    make.enum("old_minus", 4, ("C", -1))
+    make.enum64("wide", ("D", 1 << 40))
+    char = make.integer("char", 1, signed=True)
+    make.pointer(make.add(Kind.CONST, "", char))
+    make.pointer(0)
+    make.compound("pair", 8, ("a", 3, 0), ("b", 3, 32))
+    make.pointer(make.pointer(char))
+    return make
+
+
+@pytest.mark.parametrize(
+    ("number", "row", "size", "kind"),
+    [
+        (1, "Integer", 1, "unsigned"),
+        (2, "Integer", 2, "unsigned"),
+        (3, "Integer", 4, "unsigned"),
+        (4, "Integer", 8, "unsigned"),
+        (5, "Integer", 1, "signed"),
+        (6, "Integer", 2, "signed"),
+        (7, "Integer", 4, "signed"),
+        (8, "Integer", 8, "signed"),
+        (9, "Boolean", 1, "bool"),
+        (11, "Integer", 4, "unsigned"),
+        (12, "Integer", 4, "signed"),
+        (13, "Integer", 4, "signed"),
+        (14, "Integer", 8, "unsigned"),
+        (17, "String", 128, "string"),
+        (18, "Pointer", 8, "pointer"),
+        (21, "Pointer", 8, "pointer"),
+    ],
+)
+def test_every_row(number: int, row: str, size: int, kind: str) -> None:
+    btf = kinds().btf()
+    found = row_for(btf, number, None)
+    assert found is not None
+    resolved = btf.resolve(number)
+    assert (found.name, found.size(resolved), found.kind(resolved)) == (row, size, kind)
+
+
+@pytest.mark.parametrize("number", [10, 19])
+def test_types_without_a_row(number: int) -> None:
+    assert row_for(kinds().btf(), number, None) is None
+
+
+def test_rows_have_names_of_their_own() -> None:
+    assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason", "message"),
+    [
+        (
+            FunctionRequest("tcp_sendmesg"),
+            "FunctionNotFound",
+            "this kernel has no function tcp_sendmesg; did you mean tcp_sendmsg or mptcp_sendmsg or tcp_send_mss?",
+        ),
+        (FunctionRequest("zzz"), "FunctionNotFound", "this kernel has no function zzz"),
+        (
+            FunctionRequest("tcp_sendmsg", arguments("length")),
+            "ArgumentNotFound",
+            "tcp_sendmsg has no parameter length; it has: sk, msg, size",
+        ),
+        (
+            FunctionRequest("tcp_sendmsg", (ArgumentRequest(index=3),)),
+            "ArgumentNotFound",
+            "tcp_sendmsg has 3 parameters, so none of index 3",
+        ),
+        (
+            FunctionRequest("tcp_sendmsg", (ArgumentRequest("size", type="String"),)),
+            "ArgumentUnsupported",
+            "tcp_sendmsg: argument size is a size_t, which cannot be read as String",
+        ),
+        (
+            FunctionRequest("from_kgid", arguments("kgid")),
+            "ArgumentUnsupported",
+            "from_kgid: argument kgid is a kgid_t by value: it is in no certain register",
+        ),
+        (
+            FunctionRequest("do_ip_setsockopt", arguments("optlen")),
+            "ArgumentUnsupported",
+            "do_ip_setsockopt: argument optlen comes after optval, which is a sockptr_t by value: it is in no certain register",
+        ),
+        (
+            FunctionRequest("__ip_append_data", (ArgumentRequest(index=7),)),
+            "ArgumentUnsupported",
+            "__ip_append_data: argument length is number 8, and only the first 6 can be read",
+        ),
+        (FunctionRequest("make_kuid", returns=True), "ReturnUnsupported", "make_kuid returns a kuid_t, which cannot be recorded"),
+    ],
+)
+def test_what_cannot_be(request_: FunctionRequest, reason: str, message: str) -> None:
+    with pytest.raises(FunctionError) as raised:
+        plan_function(kernel("6.12"), request_)
+    assert (raised.value.reason, str(raised.value)) == (reason, message)
+
+
+def test_too_many_strings() -> None:
+    asked = tuple(ArgumentRequest(index=0, as_name=f"s{number}", type="String") for number in range(5))
+    with pytest.raises(FunctionError, match="its arguments need 640 bytes of 512"):
+        plan_function(kernel("6.12"), FunctionRequest("kern_path", asked))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("tcp_sendmsg", None),
+        ("kasprintf", "it takes a variable number of arguments"),
+        ("__ip_append_data", "it has 10 parameters, and fentry takes 6"),
+        ("from_kgid", "it takes a structure by value"),
+        ("make_kuid", "it returns a structure by value"),
+    ],
+)
+def test_what_fentry_takes(name: str, why: str | None) -> None:
+    btf = kernel("6.12")
+    function = btf.function(name)
+    assert function is not None
+    assert fentry_unfit(btf, function) == why
+    assert mode_for(btf, name, fentry=True) is (Mode.KPROBE if why else Mode.FENTRY)
+    assert mode_for(btf, name, fentry=False) is Mode.KPROBE
+
+
+def test_a_void_function_returns_nothing() -> None:
+    generated = build(FunctionRequest("tcp_close", returns=True))
+    assert generated.layouts == (FunctionLayout("tcp_close", (), None, 0),)
+    assert "function_emit(stack, frame, 0, now, 0ULL, 0);" in generated.text
+
+
+def test_fentry_programs() -> None:
+    generated = build(FunctionRequest("tcp_sendmsg", arguments("size"), returns=True, minimum_duration_ns=50_000, policies=5))
+    assert generated.hooks == (Hook("tcp_sendmsg", Mode.FENTRY, "kfunc__vmlinux__tcp_sendmsg", "kretfunc__vmlinux__tcp_sendmsg"),)
+    assert generated.problems == ()
+    assert generated.text.startswith('#define FUNCTION_ARGUMENTS 8\n#define THREAD_STACK 16384\n#include "functions.h"\n')
+    assert re.findall(r"^int \w+\(.*\)$", generated.text, re.MULTILINE) == [
+        "int kfunc__vmlinux__tcp_sendmsg(unsigned long long *ctx)",
+        "int kretfunc__vmlinux__tcp_sendmsg(unsigned long long *ctx)",
+    ]
+    assert "if (0x5ULL >> (context->policy & 63) & 1) {" in generated.text
+    assert "*(u64 *)(frame->arguments + 0) = (u64)(ctx[2]);" in generated.text
+    assert "function_emit(stack, frame, ctx[3], now, 50000ULL, 8);" in generated.text
+
+
+def test_kprobe_programs() -> None:
+    generated = build(FunctionRequest("kern_path", arguments("name", "flags"), returns=True), mode=Mode.KPROBE)
+    assert generated.hooks == (Hook("kern_path", Mode.KPROBE, "enter__kern_path", "leave__kern_path"),)
+    assert (
+        "*(frame->arguments + 0) = 0; bpf_probe_read_kernel_str(frame->arguments + 0, 128, (void *)(PT_REGS_PARM1(ctx)));" in generated.text
+    )
+    assert "*(u32 *)(frame->arguments + 128) = (u32)(PT_REGS_PARM2(ctx));" in generated.text
+    assert "function_emit(stack, frame, PT_REGS_RC(ctx), now, 0ULL, 136);" in generated.text
+    assert "place_of_trampoline" not in generated.text
+
+
+def test_a_function_that_two_policies_want_is_hooked_once() -> None:
+    generated = build(
+        FunctionRequest("tcp_sendmsg", arguments("size"), policies=1),
+        FunctionRequest("vfs_read", policies=2),
+        FunctionRequest("tcp_sendmsg", returns=True, policies=2),
+    )
+    assert [hook.function for hook in generated.hooks] == ["tcp_sendmsg", "vfs_read"]
+    assert [layout.name for layout in generated.layouts] == ["tcp_sendmsg", "vfs_read", "tcp_sendmsg"]
+    assert re.findall(r"function_enter\(context, place_of_trampoline\(ctx\), (\d), (\d)\)", generated.text) == [
+        ("0", "0"),
+        ("0", "2"),
+        ("1", "1"),
+    ]
+    assert generated.text.count("if (frame->record.function == 2)") == 1
+
+
+def test_a_bad_request_leaves_the_others_alone() -> None:
+    generated = build(FunctionRequest("tcp_sendmesg", policies=4), FunctionRequest("vfs_read"))
+    assert [layout.name for layout in generated.layouts] == ["vfs_read"]
+    assert [(problem.function, problem.reason, problem.policies) for problem in generated.problems] == [
+        ("tcp_sendmesg", "FunctionNotFound", 4)
+    ]
+    assert "function_enter(context, place_of_trampoline(ctx), 0, 0)" in generated.text
+
+
+def test_nothing_asked() -> None:
+    assert build() == Generated('#define FUNCTION_ARGUMENTS 8\n#define THREAD_STACK 16384\n#include "functions.h"\n', (), (), ())
+
+
+def test_the_message_of_a_problem_is_the_errors() -> None:
+    problem = build(FunctionRequest("zzz")).problems[0]
+    assert problem == Problem("zzz", "FunctionNotFound", "this kernel has no function zzz", ALL)

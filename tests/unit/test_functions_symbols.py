@@ -1,0 +1,68 @@
+"""Which functions can be hooked, why others cannot, and what a mistyped name meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from clew_agent.kernel.symbols import Symbols, near_names, parse_filter_functions, parse_kallsyms, read_symbols, why_not
+
+NAMES = ["tcp_sendmsg", "tcp_sendmsg_locked", "tcp_recvmsg", "udp_sendmsg", "vfs_read", "vfs_readv", "vfs_write", "__dev_queue_xmit"]
+FILTERS = "tcp_sendmsg\nvfs_read\nnf_hook_in [nf_conntrack]\n"
+KALLSYMS = "\n".join(
+    [
+        "ffffffff81000000 T tcp_sendmsg",
+        "ffffffff81000010 t clone_me.isra.0",
+        "ffffffff81000020 T memcpy_orig",
+        "ffffffff81000030 D jiffies",
+        "ffffffffc0000000 t nf_hook_in\t[nf_conntrack]",
+        "",
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "first"),
+    [("tcp_sendmesg", "tcp_sendmsg"), ("vfs_raed", "vfs_read"), ("dev_queue_xmit", "__dev_queue_xmit"), ("tcp_sendmsg", "tcp_sendmsg")],
+)
+def test_near_names(wrong: str, first: str) -> None:
+    assert near_names(wrong, NAMES)[0] == first
+
+
+def test_nothing_is_near() -> None:
+    assert near_names("quux", NAMES) == []
+    assert near_names("x", NAMES) == []
+
+
+def test_reading_lists() -> None:
+    assert parse_filter_functions(FILTERS) == {"tcp_sendmsg", "vfs_read"}
+    assert parse_kallsyms(KALLSYMS) == {"tcp_sendmsg": "", "clone_me.isra.0": "", "memcpy_orig": "", "nf_hook_in": "nf_conntrack"}
+
+
+SYMBOLS = Symbols(parse_filter_functions(FILTERS), parse_kallsyms(KALLSYMS))
+
+
+@pytest.mark.parametrize(
+    ("name", "described", "words"),
+    [
+        ("nf_hook_in", False, "is in the module nf_conntrack"),
+        ("clone_me", False, "made clone_me.isra.0 of clone_me"),
+        ("memcpy_orig", False, "does not describe memcpy_orig"),
+        ("tcp_v4_rcv", True, "does not let tcp_v4_rcv be traced"),
+    ],
+)
+def test_reasons(name: str, described: bool, words: str) -> None:
+    assert words in (why_not(name, described, SYMBOLS) or "")
+
+
+def test_no_reason() -> None:
+    assert why_not("tcp_sendmsg", True, SYMBOLS) is None
+    assert why_not("anything", True, Symbols(None, None)) is None
+    assert why_not("unheard_of", False, SYMBOLS) is None
+
+
+def test_unreadable_lists_are_unknown(tmp_path: Path) -> None:
+    assert read_symbols([tmp_path / "a", tmp_path / "b"], tmp_path / "c") == Symbols(None, None)
+    (tmp_path / "b").write_text(FILTERS)
+    (tmp_path / "c").write_text("0000000000000000 D data\n")
+    assert read_symbols([tmp_path / "a", tmp_path / "b"], tmp_path / "c") == Symbols(frozenset({"tcp_sendmsg", "vfs_read"}), None)
