@@ -21,7 +21,7 @@ from typing import IO
 from clew_lab.config import CHECKOUT_MOUNT, GUEST_PYTHON, SHARE_MOUNT
 from clew_lab.image import CHECKOUT, Image, in_use
 
-__all__ = ["Guest", "GuestOptions", "KERNEL_VARIABLE", "boot", "start_script", "virtme_argv"]
+__all__ = ["KERNEL_VARIABLE", "Guest", "GuestOptions", "boot", "start_script", "virtme_argv"]
 
 KERNEL_VARIABLE = "CLEW_GUEST_KERNEL"
 """Set in a guest to the series of its kernel; unset on the host."""
@@ -76,11 +76,15 @@ class Guest:
         path = self.folder / "console.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def end(self) -> None:
-        """End the guest, whatever state it is in, and remove its folder."""
+    def kill(self) -> None:
+        """End the guest, whatever state it is in; what it has said can still be read."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+    def end(self) -> None:
+        """End the guest and remove its folder."""
+        self.kill()
         self._held.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -129,13 +133,17 @@ def virtme_argv(image: Image, options: GuestOptions, folder: Path) -> list[str]:
     return [*argv, "--qemu-opts", "-serial", f"file:{folder / 'console.log'}", "-pidfile", str(folder / "qemu.pid")]
 
 
-def boot(image: Image, options: GuestOptions, command: Sequence[str]) -> Guest:
-    """Boot a guest that runs `command` and then powers off. The caller ends it (`with boot(…) as guest:`)."""
+def boot(image: Image, options: GuestOptions, command: Sequence[str], files: Mapping[str, str] | None = None) -> Guest:
+    """Boot a guest that runs `command` and then powers off. The caller ends it (`with boot(…) as guest:`).
+
+    `files` are put into the shared folder before: name to text.
+    """
     held = ExitStack()
     held.enter_context(in_use(image))
     folder = Path(tempfile.mkdtemp(prefix="clew-guest-"))
     (folder / "share").mkdir()
-    (folder / "share/start").write_text(start_script(options, command))
+    for name, text in {"start": start_script(options, command), **(files or {})}.items():
+        (folder / "share" / name).write_text(text)
     process = subprocess.Popen(
         ["sh", "-c", _GUARD, "clew-guest", *virtme_argv(image, options, folder)],
         stdin=subprocess.PIPE,

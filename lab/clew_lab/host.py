@@ -7,6 +7,8 @@ from pathlib import Path
 
 from clew_lab.config import HOST_PACKAGES
 
+_KEPT = ("HOME", "XDG_CACHE_HOME", "http_proxy", "https_proxy", "PIP_CERT")
+
 __all__ = ["HostUnready", "as_root", "ensure_host_packages", "missing_host_packages"]
 
 
@@ -42,5 +44,5 @@ def as_root(argv: list[str]) -> list[str]:
         return argv
     if shutil.which("sudo") is None:
         raise HostUnready(f"`{' '.join(argv)}` needs root: run it yourself, or install sudo")
-    kept = [f"{name}={os.environ[name]}" for name in ("HOME", "XDG_CACHE_HOME", "http_proxy", "https_proxy", "PIP_CERT") if name in os.environ]
+    kept = [f"{name}={os.environ[name]}" for name in _KEPT if name in os.environ]
     return ["sudo", "env", f"PATH={os.environ['PATH']}:/usr/sbin:/sbin", *kept, *argv]
