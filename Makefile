@@ -1,0 +1,63 @@
+# What people and CI call. Everything runs from .venv, which `make setup` makes; the lab's image goes into the user's cache.
+#   make test-kernel TESTS=tests/kernel/test_guest.py KERNEL=6.1
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/installed
+LOCKS  := requirements/dev.txt requirements/lab.txt
+TESTS  ?= tests/kernel
+KERNEL ?=
+UV     ?= uv
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test test-unit test-kernel check format bench setup lock clean
+
+demo: setup          ## boots a kernel, runs the example under the agent, prints its traces
+	$(BIN)/clew-lab demo
+
+test: setup          ## every test, in one report
+	$(BIN)/pytest
+
+test-unit: $(STAMP)  ## what needs no kernel
+	$(BIN)/pytest tests/unit
+
+test-kernel: setup   ## what runs in guests; TESTS and KERNEL narrow it
+	$(BIN)/pytest $(TESTS) $(if $(KERNEL),-k '$(KERNEL)] or $(KERNEL)-')
+
+check: $(STAMP)      ## format, lint, types, layers, unit tests: under a minute
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest -q tests/unit
+
+format: $(STAMP)     ## writes what `check` would complain of, where that can be done
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup         ## paired figures, with and without Clew
+	$(BIN)/python -m bench
+
+setup: $(STAMP)      ## .venv, the host's packages, the lab's image; nothing to do when all is there
+	$(BIN)/clew-lab setup
+
+# Debian's Python comes without venv; a machine that has it (or another Python) is left as it is.
+$(STAMP): pyproject.toml lab/pyproject.toml $(LOCKS)
+	$(PYTHON) -c 'import ensurepip' 2> /dev/null || { \
+	  if [ "$$(id -u)" = 0 ]; then as=; else as=sudo; fi; \
+	  $$as apt-get install --yes python3-venv || { $$as apt-get update && $$as apt-get install --yes python3-venv; }; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes $(LOCKS:%=--requirement %)
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable . --editable lab
+	touch $(STAMP)
+
+lock:                ## resolves the lock files anew; needs uv
+	$(UV) pip compile $(COMPILE) pyproject.toml --output-file requirements/runtime.txt
+	$(UV) pip compile $(COMPILE) pyproject.toml --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
+	$(UV) pip compile $(COMPILE) lab/pyproject.toml --constraint requirements/dev.txt --output-file requirements/lab.txt
+COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header
+
+clean:               ## .venv, build products, the lab's image and downloads
+	[ ! -x $(BIN)/clew-lab ] || $(BIN)/clew-lab clean --all
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
