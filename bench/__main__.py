@@ -21,16 +21,19 @@ from bench.workloads import GO_SERVICE
 __all__ = ["main"]
 
 _POLICY = "bench/policy.yaml"
+_QUIET_LOAD = 0.5
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure; the exit status is 0 when every request was answered."""
     asked = _parser().parse_args(argv)
     if asked.inside:
-        return measure(Plan(asked.rounds, asked.seconds, CHECKOUT / asked.policy, tuple(asked.only)))
+        return measure(Plan(asked.rounds, asked.seconds, CHECKOUT / asked.policy, tuple(asked.only), asked.control))
     from clew_lab.main import setup
 
     image = setup()
+    if os.getloadavg()[0] > _QUIET_LOAD:
+        print(f"bench: this machine is busy (load {os.getloadavg()[0]:.1f}): the figures will not be worth quoting", file=sys.stderr)
     _build_go_service()
     # Boot, agent starts and settling come on top of the loads themselves.
     limit = 600 + asked.rounds * (2 * 5 * (asked.seconds + 30) + 180)
@@ -56,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=10.0, help="length of one load (default 10)")
     parser.add_argument("--policy", default=_POLICY, help=f"policy file below the checkout (default {_POLICY}; it selects namespace bench)")
     parser.add_argument("--only", action="append", default=[], metavar="RUNTIME", help="python or go; repeatable (default: all)")
+    parser.add_argument("--control", action="store_true", help="no agent in either half: shows the noise of this machine")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     return parser
 

@@ -30,6 +30,7 @@ from bench.workloads import WORKLOADS, Runtime, Workload, runtimes
 __all__ = ["Plan", "measure"]
 
 _PORT = 8080
+_START_SECONDS = 420.0
 _SINK_PORT = 4318
 _METRICS = "127.0.0.1:9464"
 _REQUEST = get("front", "/order")
@@ -39,12 +40,16 @@ _SETTLE_LIMIT_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured: rounds, seconds per workload, the policy, and which runtimes (empty: all)."""
+    """How much is measured: rounds, seconds per workload, the policy, and which runtimes (empty: all).
+
+    A ``control`` leaves the agent out of both halves: its ratios differ from 1 by the machine's noise alone.
+    """
 
     rounds: int
     seconds: float
     policy: Path
     only: Sequence[str] = ()
+    control: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ def measure(plan: Plan) -> int:
                 pairs[name].append((measurement, with_agent[name]))
             _say(f"round {number + 1} of {plan.rounds}: " + _round_line(without, with_agent))
     rows = [Row(load.name, pairs[load.name], known[load.runtime].missing) for load in WORKLOADS if load.runtime in known]
-    report = render(rows, costs)
+    report = render(rows, costs, plan.control)
     (build / "bench.md").write_text(report)
     (build / "bench.json").write_text(json.dumps(to_json(rows, costs), indent=2) + "\n")
     print(report, flush=True)
@@ -98,7 +103,8 @@ def _start_pair(network: PodNetwork, name: str, runtime: Runtime) -> tuple[str, 
     for pod, role in ((back, "back"), (front, "front")):
         environment = {**os.environ, "PORT": str(_PORT), "BACK_HOST": back.name, "BACK_PORT": str(_PORT)}
         pod.popen([*runtime.argv, role], env=environment, stdin=subprocess.DEVNULL)
-        _say(f"{pod.name} listens after {pod.wait_listening(_PORT):.1f} s")
+    for pod in (back, front):
+        _say(f"{pod.name} listens after {pod.wait_listening(_PORT, timeout=_START_SECONDS):.1f} s")
     return _address(front)
 
 
@@ -118,7 +124,9 @@ def _sink() -> Iterator[int]:
 
 
 def _with_agent(bench: _Bench, costs: list[AgentCost]) -> dict[str, Measurement]:
-    """All workloads under a freshly started agent; what it cost is appended to ``costs``."""
+    """All workloads under a freshly started agent; what it cost is appended to ``costs``. In a control, without one."""
+    if bench.plan.control:
+        return _all_workloads(bench, ())
     argv = agent_command([bench.plan.policy], bench.inventory, ["otlp"], _METRICS)
     environment = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{_SINK_PORT}",

@@ -52,17 +52,20 @@ def losses(exposition: str) -> dict[str, float]:
     return found
 
 
-def render(rows: Sequence[Row], agent: Sequence[AgentCost]) -> str:
-    """The report: ratios first (median of the rounds, extremes in brackets), then medians, then the agent itself."""
+def render(rows: Sequence[Row], agent: Sequence[AgentCost], control: bool = False) -> str:
+    """The report: ratios first (median of the rounds, extremes in brackets), then medians, then the agent itself.
+
+    A ``control`` had no agent in either half, and says so.
+    """
     ratios = [[row.name, *(_ratio(summary.ratio) for summary in _summaries(row))] for row in rows if row.rounds]
     medians = [
         [row.name, *(f"{summary.without:.4g} → {summary.with_agent:.4g}" for summary in _summaries(row))] for row in rows if row.rounds
     ]
     heads = [name.partition(",")[0] for name in FIGURES]
     parts = [
-        "With the agent over without it:",
+        "Control, no agent in either half; second over first:" if control else "With the agent over without it:",
         _table(["load", *heads], ratios),
-        "Without → with:",
+        "First → second:" if control else "Without → with:",
         _table(["load", *FIGURES], medians),
         *(f"Not run: {row.name}: {row.missing}" for row in rows if not row.rounds),
         *_agent_lines(agent),

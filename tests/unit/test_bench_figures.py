@@ -90,6 +90,13 @@ def test_the_report() -> None:
     )
 
 
+def test_a_control_says_that_it_is_one() -> None:
+    report = render([Row("c=1", [(PLAIN, PLAIN)])], [], control=True)
+    assert report.startswith("Control, no agent in either half; second over first:\n")
+    assert "First → second:\n" in report
+    assert "1.00 (1.00 to 1.00)" in report
+
+
 def test_the_report_for_machines() -> None:
     document = to_json([Row("c=1", [(PLAIN, TRACED)]), Row("Go", missing="no Go here")], [])
     assert json.loads(json.dumps(document)) == document
