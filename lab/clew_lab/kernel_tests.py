@@ -53,12 +53,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: order.index(_kernel_of(item)))
 
 
-def pytest_runtest_protocol(item: pytest.Item) -> bool:
-    """Report what an item's run in its guest brings, instead of running it here."""
+def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+    """Report what an item's run in its guest brings, instead of running it here; other items take their usual way."""
+    kernel = _kernel_of(item)
+    if not kernel:
+        return None
     runs = item.config.stash.get(_RUNS, None)
     if runs is None:
         runs = item.config.stash[_RUNS] = _start_runs(item.session)
-    run = runs[_kernel_of(item)]
+    run = runs[kernel]
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for answer in [run] if isinstance(run, str) else run.answers(item.nodeid):
         if isinstance(answer, str):
