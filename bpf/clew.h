@@ -9,6 +9,7 @@
 
 #include "records.h"
 #include "counters.h"
+#include "settings.h"
 
 #define INLINE static inline __attribute__((always_inline))
 /* Hides a value's origin from clang, so that it can't turn arithmetic back into branches. */
@@ -18,25 +19,7 @@
 #define POLICIES_MAX 64
 #define RING_PAGES 1024 /* 4 MiB: about 10,000 request records */
 
-/* What the agent tells all programs. One element; it may change at any time. */
-struct settings {
-	u64 unix_offset_ns; /* CLOCK_REALTIME - CLOCK_MONOTONIC */
-	u32 host;           /* the node's IPv4 address, or a hash of its IPv6 address; network byte order */
-	u32 agent;          /* the agent's process: it is never traced */
-};
 BPF_ARRAY(settings, struct settings, 1);
-
-/* What a policy says about requests, by the policy's slot. */
-struct policy {
-	u64 threshold;      /* sampling.ratio of 2^32: a trace that begins here is sampled if a random u32 is below */
-	u32 max_per_second; /* sampling.maxPerSecond; 0: no limit */
-	u32 spans_per_request;
-	u32 events_per_second;
-	u8 parent_based;
-	u8 inject;
-	u8 extract;
-	u8 random_ids;      /* identifiers: Random; otherwise laid out as `clew decode` reads them */
-};
 BPF_ARRAY(policies, struct policy, POLICIES_MAX);
 
 /* How much of a policy's allowance this second has taken, by slot. Counting races at a second's turn lose a few: harmless. */

@@ -10,18 +10,24 @@
 #include "stream.h"
 #include "requests.h"
 
-/* What the agent says of the cgroup that the program is attached to. */
-struct pod_scope {
-	u32 pod;
-	u8 policy;
-	u8 known; /* 0: the agent has not said yet */
-	u16 reserved;
+/* BCC's macro for this kind of map takes the key's type from the kernel headers, where ours has its padding spelled out; the
+ * kernel wants a struct of just these two members (cgroup_storage_check_btf). */
+struct pod_scope_key {
+	u64 cgroup_inode_id;
+	u32 attach_type;
 };
-BPF_CGROUP_STORAGE(pod_scopes, struct pod_scope);
+struct pod_scopes_table_t {
+	struct pod_scope_key key;
+	struct pod_scope leaf;
+	int (*get_local_storage)(u64);
+};
+__attribute__((section("maps/cgroup_storage"))) struct pod_scopes_table_t pod_scopes = {0};
+BPF_ANNOTATE_KV_PAIR(pod_scopes, struct pod_scope_key, struct pod_scope);
 
-#ifndef AF_INET
+/* Client sockets of traced pods, by socket cookie; membership is what makes sk_msg see their sends (inject.c). */
+BPF_SOCKHASH(sockets, u64, 65536);
+
 #define AF_INET 2
-#endif
 
 int clew_connection(struct bpf_sock_ops *ops)
 {
@@ -29,8 +35,9 @@ int clew_connection(struct bpf_sock_ops *ops)
 	volatile struct bpf_sock_ops *from = ops;
 	struct pod_scope *scope = pod_scopes.get_local_storage(0);
 	struct connection *connection;
-	u32 operation = from->op, i, word, zero = 0;
+	u32 operation = from->op;
 	u64 cookie;
+	long failed;
 	void *sk;
 
 	if (operation != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && operation != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
@@ -43,30 +50,33 @@ int clew_connection(struct bpf_sock_ops *ops)
 		count(COUNTER_SOCKET_FULL);
 		return 1;
 	}
-	connection->id = next_number(SEQUENCE_CONNECTION);
-	connection->pod = scope->pod;
-	connection->policy = scope->policy;
-	connection->role = operation == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB ? ROLE_CLIENT : ROLE_SERVER;
-	connection->local_port = from->local_port;
-	connection->remote_port = bpf_ntohl(from->remote_port);
+	connection->about.id = next_number(SEQUENCE_CONNECTION);
+	connection->about.socket = (u64)sk;
+	connection->about.pod = scope->pod;
+	connection->about.policy = scope->policy;
+	connection->about.role = operation == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB ? ROLE_CLIENT : ROLE_SERVER;
+	connection->about.local_port = from->local_port;
+	connection->about.remote_port = bpf_ntohl(from->remote_port);
 	if (from->family == AF_INET) {
-		*(u32 *)(connection->local_address + 8) = *(u32 *)(connection->remote_address + 8) = bpf_htonl(0xffff);
-		*(u32 *)(connection->local_address + 12) = from->local_ip4;
-		*(u32 *)(connection->remote_address + 12) = from->remote_ip4;
+		*(u32 *)(connection->about.local_address + 8) = *(u32 *)(connection->about.remote_address + 8) = bpf_htonl(0xffff);
+		*(u32 *)(connection->about.local_address + 12) = from->local_ip4;
+		*(u32 *)(connection->about.remote_address + 12) = from->remote_ip4;
 	} else {
-		*(u32 *)(connection->local_address + 0) = from->local_ip6[0];
-		*(u32 *)(connection->local_address + 4) = from->local_ip6[1];
-		*(u32 *)(connection->local_address + 8) = from->local_ip6[2];
-		*(u32 *)(connection->local_address + 12) = from->local_ip6[3];
-		*(u32 *)(connection->remote_address + 0) = from->remote_ip6[0];
-		*(u32 *)(connection->remote_address + 4) = from->remote_ip6[1];
-		*(u32 *)(connection->remote_address + 8) = from->remote_ip6[2];
-		*(u32 *)(connection->remote_address + 12) = from->remote_ip6[3];
+		*(u32 *)(connection->about.local_address + 0) = from->local_ip6[0];
+		*(u32 *)(connection->about.local_address + 4) = from->local_ip6[1];
+		*(u32 *)(connection->about.local_address + 8) = from->local_ip6[2];
+		*(u32 *)(connection->about.local_address + 12) = from->local_ip6[3];
+		*(u32 *)(connection->about.remote_address + 0) = from->remote_ip6[0];
+		*(u32 *)(connection->about.remote_address + 4) = from->remote_ip6[1];
+		*(u32 *)(connection->about.remote_address + 8) = from->remote_ip6[2];
+		*(u32 *)(connection->about.remote_address + 12) = from->remote_ip6[3];
 	}
 	count(COUNTER_CONNECTIONS);
-	if (connection->role == ROLE_CLIENT) {
+	if (connection->about.role == ROLE_CLIENT) {
 		cookie = bpf_get_socket_cookie(ops);
-		if (sockets.sock_hash_update(ops, &cookie, BPF_ANY))
+		/* BCC puts a semicolon behind this call: it can't stand in a condition. */
+		failed = sockets.sock_hash_update(ops, &cookie, BPF_ANY);
+		if (failed)
 			count(COUNTER_SOCKET_FULL);
 	}
 	return 1;
@@ -85,7 +95,7 @@ KFUNC_PROBE(tcp_close, struct sock *sk, long timeout)
 	work = works.lookup(&slot);
 	if (!work)
 		return 0;
-	if (connection->role == ROLE_SERVER ? connection->out.state == STREAM_UNTIL_CLOSE
+	if (connection->about.role == ROLE_SERVER ? connection->out.state == STREAM_UNTIL_CLOSE
 					    : connection->in.state == STREAM_UNTIL_CLOSE)
 		outcome = OUTCOME_COMPLETE;
 	for (i = 0; i < ROUNDS_MAX; i++) {

@@ -217,7 +217,7 @@ INLINE void new_trace_id(u8 *id, struct context *context, u64 now)
 	}
 	if (!known)
 		return;
-	*(u32 *)id = known->host;
+	*(u32 *)id = *(u32 *)known->host;
 	*(u32 *)(id + 4) = bpf_htonl((now + known->unix_offset_ns) / 1000000000ULL);
 	*(u32 *)(id + 8) = bpf_htonl(number << 8 | DEBUG_TAG);
 	*(u32 *)(id + 12) = bpf_htonl(context->pid);

@@ -2,15 +2,18 @@
  *
  * Calls of kernel functions inside sampled requests: paired here, so that user space gets one record a finished call. The
  * programs themselves, one at the entry and one at the exit of each function, are generated (functions/codegen.py), and define
- * FUNCTION_ARGUMENTS (bytes of arguments that a call can have) and THREAD_STACK (THREAD_SIZE of this kernel) before this file.
+ * FUNCTION_ARGUMENTS (bytes of arguments that a call can have), THREAD_STACK (THREAD_SIZE of this kernel) and RETURN_TRAMPOLINE
+ * (address of the code by which kretprobes see returns; 0: not known) before this file.
  *
  * Every thread has a stack of its open calls, in its task storage: it goes with the thread. A call is known by its place, an
  * address on the thread's kernel stack that entry and exit agree on and no other call that is open can have:
  *   - fentry and fexit: their context, which the trampoline keeps in its own frame for the whole call;
  *   - kprobe and kretprobe: the stack pointer behind the return address.
  * So an exit whose entry was not recorded (no context then, a limit, probes attached in between) finds no call of its place,
- * recursion is told apart, and, since the stack grows down, a call whose exit never came is below whatever runs now: it is
- * dropped and counted at the next entry or exit. A place outside the thread's own stack is an interrupt's or softirq's: its
+ * recursion is told apart, and, since the stack grows down, a call below whatever runs now has ended. A call whose exit was
+ * missed must not become a parent: a kprobe's is not begun where the kretprobe has not put its trampoline in place (it has only
+ * so many at a time), and before a call becomes a parent, a word of its frame is compared with what it was at its entry. What is
+ * found ended is dropped and counted. A place outside the thread's own stack is an interrupt's or softirq's: its
  * work is not the request's, whatever the interrupted thread was doing.
  *
  * A call below its policy's minimumDuration is dropped, unless a call inside it was recorded: no span lacks its parent.
@@ -25,6 +28,8 @@
 
 struct function_frame {
 	u64 place;
+	u64 witness_at; /* address of a word on the kernel stack that stays while the call is open; 0: there is none */
+	u64 witness;
 	u16 group;    /* number of the kernel function; record.function is that of the policies' request for it */
 	u8 policy;
 	u8 has_child; /* a call inside this one was recorded */
@@ -53,13 +58,34 @@ INLINE u64 place_of_trampoline(void *ctx)
 	return place;
 }
 
-/* The place of a call seen by kprobe and kretprobe: x86 pops the return address before the latter. */
+INLINE u64 word_at(u64 address)
+{
+	u64 word = 0;
+
+	bpf_probe_read_kernel(&word, sizeof(word), (void *)address);
+	return word;
+}
+
+/* The place of a call seen by kprobe and kretprobe: x86 pops the return address, which is the witness, before the latter. */
 #ifdef bpf_target_x86
 #define PLACE_OF_ENTRY(ctx) (PT_REGS_SP(ctx) + 8)
+#define WITNESS_OF_ENTRY(place) ((place) - 8)
+#define RETURN_ADDRESS(ctx) word_at(PT_REGS_SP(ctx))
 #else
 #define PLACE_OF_ENTRY(ctx) PT_REGS_SP(ctx)
+#define WITNESS_OF_ENTRY(place) 0
+#define RETURN_ADDRESS(ctx) PT_REGS_RET(ctx)
 #endif
 #define PLACE_OF_RETURN(ctx) PT_REGS_SP(ctx)
+
+/* Whether the kretprobe will see the return of the call that a kprobe sees begin. */
+INLINE int return_is_seen(u64 return_address)
+{
+	if (!RETURN_TRAMPOLINE || return_address == RETURN_TRAMPOLINE)
+		return 1;
+	count(COUNTER_FUNCTION_UNWOUND);
+	return 0;
+}
 
 /* The running unit's request if its function calls are recorded: the first thing that an entry asks. */
 INLINE struct context *function_context(void)
@@ -82,16 +108,20 @@ INLINE struct function_frame *frame_at(struct function_stack *stack, u64 index)
 	return &stack->frames[index & (FUNCTION_DEPTH - 1)];
 }
 
-/* Drops the calls on top that cannot be open any more: those below `place`. */
-INLINE void unwind_below(struct function_stack *stack, u64 place)
+/* Drops the calls on top that have ended: those below `place`, and, if `witnesses`, those whose frame is not there any more. */
+INLINE void unwind(struct function_stack *stack, u64 place, const int witnesses)
 {
 	u64 depth = stack->depth;
+	struct function_frame *frame;
 	int i;
 
 	/* Left a loop: written out sixteen times in every program it would be most of the code, and of the time to compile it. */
 #pragma clang loop unroll(disable)
 	for (i = 0; i < FUNCTION_DEPTH; i++) {
-		if (!depth || frame_at(stack, depth - 1)->place >= place)
+		if (!depth)
+			break;
+		frame = frame_at(stack, depth - 1);
+		if (frame->place >= place && !(witnesses && frame->witness_at && word_at(frame->witness_at) != frame->witness))
 			break;
 		depth--;
 		count(COUNTER_FUNCTION_UNWOUND);
@@ -141,7 +171,7 @@ INLINE void return_allowance(struct function_frame *frame)
 }
 
 /* A call begins: its frame, for the arguments and at last start_ns, or NULL where it is not recorded. */
-INLINE struct function_frame *function_enter(struct context *context, u64 place, u16 group, u16 function)
+INLINE struct function_frame *function_enter(struct context *context, u64 place, u64 witness_at, u16 group, u16 function)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	u64 id = bpf_get_current_pid_tgid();
@@ -157,7 +187,7 @@ INLINE struct function_frame *function_enter(struct context *context, u64 place,
 		bpf_probe_read_kernel(&stack->base, sizeof(stack->base), &task->stack);
 	if (place - stack->base >= THREAD_STACK)
 		return 0;
-	unwind_below(stack, place);
+	unwind(stack, place, 1);
 	if (stack->depth) {
 		/* The same function at the same place: its exit was missed, and it was called again from there. */
 		outer = frame_at(stack, stack->depth - 1);
@@ -174,6 +204,8 @@ INLINE struct function_frame *function_enter(struct context *context, u64 place,
 		return 0;
 	frame = frame_at(stack, stack->depth);
 	frame->place = place;
+	frame->witness_at = witness_at;
+	frame->witness = witness_at ? word_at(witness_at) : 0;
 	frame->group = group;
 	frame->policy = context->policy;
 	frame->has_child = 0;
@@ -207,7 +239,7 @@ INLINE struct function_frame *function_leave(struct function_stack *stack, u64 p
 
 	if (place - stack->base >= THREAD_STACK)
 		return 0;
-	unwind_below(stack, place);
+	unwind(stack, place, 0);
 	if (!stack->depth)
 		return 0;
 	frame = frame_at(stack, stack->depth - 1);

@@ -13,8 +13,6 @@
 #include "requests.h"
 
 BPF_PROG_ARRAY(inject_again, 1);
-/* Client sockets of traced pods, by socket cookie; membership is what makes sk_msg see their sends. */
-BPF_SOCKHASH(sockets, u64, 65536);
 
 #define TRACEPARENT_FIELD 70 /* "traceparent: " 00-trace-span-flags CRLF */
 #define TRACESTATE_FIELD 12  /* "tracestate: " */
@@ -70,7 +68,7 @@ INLINE u32 write_fields(struct context *context, u64 parent, struct work *work)
  * ours, and tell the application a wrong number. */
 INLINE int has_room(struct connection *connection, u32 position, u32 length)
 {
-	struct sock *sk = (struct sock *)connection->socket;
+	struct sock *sk = (struct sock *)connection->about.socket;
 	int queued = 0, limit = 0;
 
 	if (bpf_probe_read_kernel(&queued, sizeof(queued), &sk->sk_wmem_queued) ||
@@ -142,7 +140,7 @@ INLINE void begin_client_request(struct connection *connection, struct sk_msg_md
 {
 	u64 now = bpf_ktime_get_ns(), parent;
 	struct context *context = describe_request(connection, work, ROLE_CLIENT, now);
-	struct policy *policy = policy_of(connection->policy);
+	struct policy *policy = policy_of(connection->about.policy);
 	u32 length;
 
 	count(COUNTER_CLIENT_REQUESTS);
@@ -203,7 +201,7 @@ INLINE int send_requests(struct connection *connection, struct source *source, s
 			return 0;
 		}
 		begin_client_request(connection, source->message, work, (s64)start + work->head.insert_at - before);
-		if (work->head.flags & HEAD_UPGRADE || work->context.method == METHOD_CONNECT)
+		if (asks_for_protocol(work))
 			stream->state = STREAM_WAITING;
 		else
 			begin_body(stream, work, 0, 0);
@@ -211,6 +209,8 @@ INLINE int send_requests(struct connection *connection, struct source *source, s
 	} else if (verdict == HEAD_INCOMPLETE) {
 		connection->body_known = 0;
 	} else {
+		if (connection->begun)
+			count(COUNTER_FRAMING_LOST);
 		if (connection->begun == connection->ended)
 			connection->in.state = STREAM_GIVEN_UP;
 		stream->state = STREAM_GIVEN_UP;
@@ -231,11 +231,13 @@ int clew_inject(struct sk_msg_md *message)
 	if (!sk)
 		return SK_PASS;
 	connection = connections.sk_storage_get((void *)message->sk, 0, 0);
-	if (!connection || connection->out.state == STREAM_GIVEN_UP)
+	if (!connection || connection->out.state == STREAM_GIVEN_UP || connection->about.unsynced)
 		return SK_PASS;
 	work = works.lookup(&slot);
 	if (!work)
 		return SK_PASS;
+	if (!connection->about.socket)
+		connection->about.socket = (u64)message->sk;
 	if (!work->rounds) {
 		if (__sync_fetch_and_add(&work->busy, 1)) {
 			__sync_fetch_and_add(&work->busy, -1);

@@ -11,6 +11,8 @@
 #include "stream.h"
 #include "requests.h"
 
+#define MSG_PEEK 2
+
 BPF_PROG_ARRAY(receive_again, 1);
 
 /* A request's head was read: the server span begins. */
@@ -18,7 +20,7 @@ INLINE void begin_server_request(struct connection *connection, struct work *wor
 {
 	u64 now = bpf_ktime_get_ns(), key;
 	struct context *context = describe_request(connection, work, ROLE_SERVER, now);
-	struct policy *policy = policy_of(connection->policy);
+	struct policy *policy = policy_of(connection->about.policy);
 	volatile struct http_head *head = &work->head;
 	u32 i, parent = head->valid && policy && policy->extract;
 
@@ -43,11 +45,10 @@ INLINE void begin_server_request(struct connection *connection, struct work *wor
 	/* A request that was read before the one ahead of it is answered waits: see respond.c. */
 	if (key && connection->begun - connection->ended == 1)
 		begin_unit(key);
-	if (head->flags & HEAD_UPGRADE || context->method == METHOD_CONNECT) {
+	if (asks_for_protocol(work))
 		connection->in.state = STREAM_WAITING;
-		return;
-	}
-	begin_body(&connection->in, work, 0, 0);
+	else
+		begin_body(&connection->in, work, 0, 0);
 }
 
 /* Follows requests. Returns 1 if another round is needed. */
@@ -67,6 +68,8 @@ INLINE int read_requests(struct connection *connection, struct source *source, s
 			stream->partial = 0;
 			return 0;
 		} else if (verdict == HEAD_NOT_HTTP) {
+			if (connection->begun)
+				count(COUNTER_FRAMING_LOST);
 			connection->out.state = stream->state = STREAM_GIVEN_UP;
 			return 0;
 		}
@@ -101,6 +104,11 @@ INLINE int read_responses(struct connection *connection, struct source *source, 
 	}
 	if (!work->ended && stream->state != STREAM_HEAD)
 		skip_body(stream, source, work);
+	if (stream->state == STREAM_GIVEN_UP) {
+		finish_request(connection, work, OUTCOME_LOST);
+		connection->out.state = STREAM_GIVEN_UP;
+		return 0;
+	}
 	if (work->ended) {
 		finish_request(connection, work, OUTCOME_COMPLETE);
 		/* On a connection older than the agent, a whole response shows where the next request begins. */
@@ -124,11 +132,13 @@ KRETFUNC_PROBE(sock_recvmsg, struct socket *sock, struct msghdr *message, int fl
 	connection = connections.sk_storage_get(sk, 0, 0);
 	if (!connection || connection->in.state == STREAM_GIVEN_UP || flags & MSG_PEEK)
 		return 0;
+	if (connection->about.unsynced)
+		take_up(connection, sk);
 	work = works.lookup(&slot);
 	if (!work)
 		return 0;
 	if (received <= 0) {
-		if (!received && connection->role == ROLE_CLIENT && connection->in.state == STREAM_UNTIL_CLOSE)
+		if (!received && connection->about.role == ROLE_CLIENT && connection->in.state == STREAM_UNTIL_CLOSE)
 			finish_request(connection, work, OUTCOME_COMPLETE);
 		return 0;
 	}
@@ -138,7 +148,7 @@ KRETFUNC_PROBE(sock_recvmsg, struct socket *sock, struct msghdr *message, int fl
 		work->look = FIRST_LOOK;
 	}
 	source.iter = &message->msg_iter;
-	if (connection->role == ROLE_SERVER)
+	if (connection->about.role == ROLE_SERVER)
 		again = read_requests(connection, &source, work);
 	else
 		again = read_responses(connection, &source, work);

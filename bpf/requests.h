@@ -8,7 +8,7 @@
 
 INLINE u64 request_key(struct connection *connection, u32 number)
 {
-	return connection->id << 16 | (number & 0xffff);
+	return connection->about.id << 16 | (number & 0xffff);
 }
 
 INLINE int is_agent(u32 pid)
@@ -29,15 +29,15 @@ INLINE struct context *describe_request(struct connection *connection, struct wo
 
 	context->start_ns = now;
 	*(u64 *)context->parent_id = 0;
-	context->pod = connection->pod;
+	context->pod = connection->about.pod;
 	context->pid = id >> 32;
 	context->tid = id;
 	context->function_spans = 0;
-	context->local_low = *(u16 *)(connection->local_address + 14);
-	context->remote_low = *(u16 *)(connection->remote_address + 14);
+	context->local_low = *(u16 *)(connection->about.local_address + 14);
+	context->remote_low = *(u16 *)(connection->about.remote_address + 14);
 	context->status = 0;
 	context->role = role;
-	context->policy = connection->policy;
+	context->policy = connection->about.policy;
 	context->sampled = 0;
 	context->trace_flags = 0;
 	context->method_length = work->head.method_length;
@@ -72,6 +72,17 @@ INLINE u64 open_request(struct connection *connection, struct work *work)
 	return key;
 }
 
+/* Behind a request for another protocol nothing is certain until the answer comes, unless it has a body of its own first. */
+INLINE int asks_for_protocol(struct work *work)
+{
+	u32 body = work->head.flags & (HEAD_CHUNKED | HEAD_BAD_LENGTH | HEAD_BAD_ENCODING);
+
+	if (work->context.method == METHOD_CONNECT)
+		return 1;
+	return work->context.upgrade && !body && !(work->head.flags & HEAD_LENGTH && work->head.content_length);
+}
+
+/* The agent reads the ring on its own clock: waking it for each record would cost the application (BPF_RB_NO_WAKEUP). */
 INLINE void emit_request(struct connection *connection, struct context *context, struct work *work, u8 outcome)
 {
 	struct request_record *record = &work->record;
@@ -90,12 +101,12 @@ INLINE void emit_request(struct connection *connection, struct context *context,
 	record->pid = context->pid;
 	record->tid = context->tid;
 	for (i = 0; i < 2; i++) {
-		((u64 *)record->local_address)[i] = ((u64 *)connection->local_address)[i];
-		((u64 *)record->remote_address)[i] = ((u64 *)connection->remote_address)[i];
+		((u64 *)record->local_address)[i] = ((u64 *)connection->about.local_address)[i];
+		((u64 *)record->remote_address)[i] = ((u64 *)connection->about.remote_address)[i];
 		((u64 *)record->comm)[i] = ((u64 *)context->comm)[i];
 	}
-	record->local_port = connection->local_port;
-	record->remote_port = connection->remote_port;
+	record->local_port = connection->about.local_port;
+	record->remote_port = connection->about.remote_port;
 	record->status = context->status;
 	record->trace_flags = context->trace_flags;
 	record->http_minor = context->minor;
@@ -103,7 +114,7 @@ INLINE void emit_request(struct connection *connection, struct context *context,
 	record->method_length = context->method_length;
 	record->target_length = context->target_length;
 	bpf_probe_read_kernel(record->target, TARGET_MAX, context->target);
-	if (records.ringbuf_output(record, sizeof(*record), 0))
+	if (records.ringbuf_output(record, sizeof(*record), BPF_RB_NO_WAKEUP))
 		count(COUNTER_RING_FULL);
 }
 
@@ -133,6 +144,13 @@ INLINE int note_response(struct connection *connection, struct work *work, struc
 	u32 status = work->head.status;
 	int head_method = 0, tunnel = status == 101;
 
+	if (!context && connection->begun != connection->ended) {
+		/* The request is not among the open ones (there was no room): how its response is read is not certain. */
+		count(COUNTER_FRAMING_LOST);
+		connection->ended++;
+		responses->state = requests->state = STREAM_GIVEN_UP;
+		return 1;
+	}
 	if (context) {
 		context->status = status;
 		head_method = context->method == METHOD_HEAD;
@@ -149,7 +167,7 @@ INLINE int note_response(struct connection *connection, struct work *work, struc
 		work->ended = 0;
 		return 0;
 	}
-	if (requests->state == STREAM_WAITING)
+	if (requests->state == STREAM_WAITING && connection->begun - connection->ended == 1)
 		requests->state = STREAM_HEAD;
 	begin_body(responses, work, 1, head_method || status == 204 || status == 304);
 	return 0;

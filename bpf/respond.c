@@ -63,7 +63,7 @@ INLINE int send_responses(struct connection *connection, struct source *source, 
 
 INLINE int is_answering(struct connection *connection)
 {
-	return connection && connection->role == ROLE_SERVER && connection->begun != connection->ended &&
+	return connection && connection->about.role == ROLE_SERVER && connection->begun != connection->ended &&
 	       connection->out.state != STREAM_GIVEN_UP;
 }
 

@@ -28,7 +28,7 @@ enum stream_state {
 	STREAM_TRAILER_LINE = 6, /* inside it */
 	STREAM_UNTIL_CLOSE = 7, /* the body lasts as long as the connection */
 	STREAM_GIVEN_UP = 8,    /* not HTTP/1, no longer, or not certain */
-	STREAM_WAITING = 9,     /* after a request that asks for another protocol: until the answer tells */
+	STREAM_WAITING = 9,     /* behind a request for another protocol: nothing may come until the answer tells */
 	STREAM_UNSYNCED = 10,   /* the connection is older than the agent: no message's beginning is known */
 };
 
@@ -40,26 +40,16 @@ struct stream {
 };
 
 struct connection {
-	u64 id;
-	u64 socket;         /* address of the struct sock */
-	u32 pod;
-	u32 begun;          /* requests so far; their contexts' keys are id << 16 | number */
-	u32 ended;          /* responses that are over */
-	u16 local_port;
-	u16 remote_port;
-	u8 local_address[16];
-	u8 remote_address[16];
-	u8 role;
-	u8 policy;
-	u8 synced;          /* older than the agent: a whole response was seen since */
-	u8 body_known;      /* the next three hold: */
-	u8 reserved;
-	u32 body_from;      /* client: where in the running send the body that is being sent began (0: before it) */
-	u64 body_left;      /* and how many of its bytes were still to come there */
-	u32 send_seen;      /* client: the application's bytes of the running send that were judged */
-	u32 reserved2;
+	struct connection_facts about;
 	struct stream in;
 	struct stream out;
+	u32 begun;       /* requests so far; their contexts' keys are id << 16 | number */
+	u32 ended;       /* responses that are over */
+	u32 send_seen;   /* client: the application's bytes of the running send that were judged */
+	u32 body_from;   /* client: where in the running send the body that is being sent began (0: before it) */
+	u64 body_left;   /* and how many of its bytes were still to come there */
+	u32 body_known;  /* 1: the two above hold */
+	u32 reserved;
 };
 /* The kernel frees an element with its socket: nothing to clean up, no key that is used twice. */
 BPF_SK_STORAGE(connections, struct connection);
@@ -73,21 +63,19 @@ BPF_TABLE("lru_hash", u64, struct kept_head, heads, HEADS_MAX);
 /* What one run works with, too large for the stack. Each program has its own: a program is never run inside itself on one CPU
  * (the trampoline's recursion check), and sk_msg, which has no such check, sets `busy`. */
 struct work {
-	u32 busy;
+	u64 busy;
 	u32 rounds;
 	u32 offset;  /* bytes of the message that are dealt with */
 	u32 length;  /* bytes of the message */
 	u32 look;    /* bytes to read for a head */
 	u32 ended;   /* a message ended in this round */
-	u32 failed;
+
 	u32 inserted; /* bytes that this run has added to the message */
-	u64 key;
-	u64 number; /* where a number is hidden from the verifier's bookkeeping */
 	struct http_head head;
 	struct context context;
 	struct request_record record;
 	u8 text[TRACESTATE_MAX + 128];
-	u8 bytes[HEAD_MAX * 2 + HEAD_SLACK];
+	u8 bytes[HEAD_MAX * 3 + HEAD_SLACK]; /* what was kept, what is read behind it; the third only for the verifier */
 };
 enum { WORK_RECEIVE = 0, WORK_RESPOND = 1, WORK_INJECT = 2, WORK_CLOSE = 3, WORKS = 4 };
 BPF_PERCPU_ARRAY(works, struct work, WORKS);
@@ -171,6 +159,16 @@ INLINE int copy_from(struct source *source, u32 total, u32 offset, u8 *to, u32 s
 			       : copy_from_iter(source->iter, total, offset, to, size);
 }
 
+/* The first read on a connection that user space added. A server's stream is found again by the next request that begins with a
+ * read, a client's only behind a whole response, since its bytes are touched. */
+INLINE void take_up(struct connection *connection, struct sock *sk)
+{
+	connection->about.unsynced = 0;
+	connection->about.socket = (u64)sk;
+	connection->in.state = STREAM_UNSYNCED;
+	connection->out.state = connection->about.role == ROLE_CLIENT ? STREAM_UNSYNCED : STREAM_HEAD;
+}
+
 INLINE void give_up(struct stream *stream, u32 why)
 {
 	stream->state = STREAM_GIVEN_UP;
@@ -190,8 +188,12 @@ INLINE void skip_body(struct stream *stream, struct source *source, struct work 
 
 		if (!rest)
 			return;
-		if (state == STREAM_UNTIL_CLOSE || state == STREAM_GIVEN_UP || state == STREAM_WAITING) {
+		if (state == STREAM_UNTIL_CLOSE || state == STREAM_GIVEN_UP) {
 			notes->offset = notes->length;
+			return;
+		}
+		if (state == STREAM_WAITING) {
+			give_up(stream, COUNTER_FRAMING_LOST);
 			return;
 		}
 		if (state == STREAM_BODY || state == STREAM_CHUNK_DATA) {
@@ -268,7 +270,7 @@ INLINE void skip_body(struct stream *stream, struct source *source, struct work 
 INLINE u32 read_head(struct connection *connection, struct stream *stream, struct source *source, struct work *work,
 		     const int direction, const int is_response, u32 *before)
 {
-	u64 key = connection->id << 1 | direction;
+	u64 key = connection->about.id << 1 | direction;
 	u32 rest = work->length - work->offset, kept = stream->partial, size = rest, verdict, whole;
 	struct kept_head *head;
 
@@ -293,8 +295,16 @@ INLINE u32 read_head(struct connection *connection, struct stream *stream, struc
 		give_up(stream, COUNTER_HEAD_UNREADABLE);
 		return HEAD_NOT_HTTP;
 	}
+	/* RFC 9112, 2.2: an empty line in front of a request is stepped over. */
+	if (!is_response && !kept && (work->bytes[0] == '\r' || work->bytes[0] == '\n')) {
+		work->offset++;
+		return HEAD_INCOMPLETE;
+	}
 	whole = kept + size;
 	verdict = parse_head(work->bytes, whole, is_response, &work->head);
+	/* Only where a field is to be inserted must a blank line be recognised by its CR. */
+	if (is_response && verdict == HEAD_COMPLETE && work->head.end > whole)
+		verdict = HEAD_INCOMPLETE;
 	if (verdict == HEAD_COMPLETE) {
 		if (kept)
 			heads.delete(&key);

@@ -3,7 +3,7 @@
 The text goes behind ``bpf/functions.h``, which has everything that does not depend on the function. A function that several
 requests ask for (policies may want different arguments of it) is hooked once: its entry picks the request by the context's
 policy, its exit by what the entry noted. In the generated names ``kfunc__vmlinux__F`` and ``kretfunc__vmlinux__F`` BCC finds
-what to hook; kprobes are attached to the function by whoever loads the programs. Exits are best attached before entries.
+what to hook; kprobes are attached to the function by whoever loads the programs, in the order of :func:`attach_order`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ THREAD_STACK = max(16384, mmap.PAGESIZE)
 _HEAD = """\
 #define FUNCTION_ARGUMENTS {arguments}
 #define THREAD_STACK {stack}
+#define RETURN_TRAMPOLINE {trampoline:#x}ULL
 #include "functions.h"
 """
 
@@ -32,15 +33,18 @@ int {program}({context})
 	struct context *context = function_context();
 	struct function_frame *frame;
 
-	if (!context)
+	u64 place;
+
+	if (!context{unseen})
 		return 0;
+	place = {place};
 {choices}	return 0;
 }}
 """
 
 _CHOICE = """\
 	if ({mask} >> (context->policy & 63) & 1) {{
-		frame = function_enter(context, {place}, {group}, {index});
+		frame = function_enter(context, place, {witness}, {group}, {index});
 		if (!frame)
 			return 0;
 {captures}		frame->record.start_ns = bpf_ktime_get_ns();
@@ -80,9 +84,16 @@ class _Dialect:
     context: str
     entry_place: str
     exit_place: str
+    unseen: str
 
     def argument(self, register: int) -> str:
         return f"ctx[{register}]" if self.context.startswith("unsigned") else f"PT_REGS_PARM{register + 1}(ctx)"
+
+    def witness(self, parameters: int) -> str:
+        """The address of what stays on the stack during the call: fentry's first argument, or kprobe's return address."""
+        if self.context.startswith("unsigned"):
+            return "place" if parameters else "0"
+        return "WITNESS_OF_ENTRY(place)"
 
     def returned(self, parameters: int) -> str:
         return f"ctx[{parameters}]" if self.context.startswith("unsigned") else "PT_REGS_RC(ctx)"
@@ -90,8 +101,15 @@ class _Dialect:
 
 _TRAMPOLINE = "place_of_trampoline(ctx)"
 _DIALECTS = {
-    Mode.FENTRY: _Dialect("kfunc__vmlinux__{}", "kretfunc__vmlinux__{}", "unsigned long long *ctx", _TRAMPOLINE, _TRAMPOLINE),
-    Mode.KPROBE: _Dialect("enter__{}", "leave__{}", "struct pt_regs *ctx", "PLACE_OF_ENTRY(ctx)", "PLACE_OF_RETURN(ctx)"),
+    Mode.FENTRY: _Dialect("kfunc__vmlinux__{}", "kretfunc__vmlinux__{}", "unsigned long long *ctx", _TRAMPOLINE, _TRAMPOLINE, ""),
+    Mode.KPROBE: _Dialect(
+        "enter__{}",
+        "leave__{}",
+        "struct pt_regs *ctx",
+        "PLACE_OF_ENTRY(ctx)",
+        "PLACE_OF_RETURN(ctx)",
+        " || !return_is_seen(RETURN_ADDRESS(ctx))",
+    ),
 }
 
 
@@ -115,9 +133,10 @@ class Generated:
     problems: tuple[Problem, ...]
 
 
-def generate(requests: Sequence[FunctionRequest], btf: Btf, modes: Mapping[str, Mode]) -> Generated:
+def generate(requests: Sequence[FunctionRequest], btf: Btf, modes: Mapping[str, Mode], return_trampoline: int = 0) -> Generated:
     """Generate the programs of all requests; ``modes`` says how to hook each function (see ``planning.mode_for``).
 
+    ``return_trampoline`` is ``Symbols.return_trampoline``; without it a return that a kretprobe misses is noticed late.
     A request that cannot be met becomes a problem and leaves the others alone.
     """
     plans: list[FunctionPlan] = []
@@ -131,7 +150,7 @@ def generate(requests: Sequence[FunctionRequest], btf: Btf, modes: Mapping[str, 
     for index, plan in enumerate(plans):
         groups.setdefault(plan.request.name, []).append(index)
     room = max([plan.arguments_length for plan in plans], default=0) or 8
-    parts = [_HEAD.format(arguments=room, stack=THREAD_STACK)]
+    parts = [_HEAD.format(arguments=room, stack=THREAD_STACK, trampoline=return_trampoline)]
     hooks = []
     for group, (name, indexes) in enumerate(groups.items()):
         dialect = _DIALECTS[modes[name]]
@@ -139,17 +158,29 @@ def generate(requests: Sequence[FunctionRequest], btf: Btf, modes: Mapping[str, 
         hooks.append(hook)
         entries = [_choice(plans[index], index, group, dialect) for index in indexes]
         exits = [_emit(plans[index], index, dialect) for index in indexes]
-        parts.append(_ENTRY.format(program=hook.entry, context=dialect.context, choices="".join(entries)))
+        opening = {"place": dialect.entry_place, "unseen": dialect.unseen}
+        parts.append(_ENTRY.format(program=hook.entry, context=dialect.context, choices="".join(entries), **opening))
         parts.append(
             _EXIT.format(program=hook.exit, context=dialect.context, place=dialect.exit_place, group=group, choices="".join(exits))
         )
     return Generated("".join(parts), tuple(plan.layout for plan in plans), tuple(hooks), tuple(problems))
 
 
+def attach_order(hooks: Sequence[Hook]) -> list[tuple[str, Hook]]:
+    """Pairs of a program's name and its hook, in the order in which to attach them.
+
+    fexit before fentry: a call that the latter sees is then seen to its end. A kprobe before its kretprobe: of two probes at one
+    place the kernel runs the younger first, and the entry looks whether the kretprobe has its trampoline in place.
+    """
+    fexits = [(hook.exit, hook) for hook in hooks if hook.mode is Mode.FENTRY]
+    entries = [(hook.entry, hook) for hook in hooks]
+    return [*fexits, *entries, *((hook.exit, hook) for hook in hooks if hook.mode is Mode.KPROBE)]
+
+
 def _choice(plan: FunctionPlan, index: int, group: int, dialect: _Dialect) -> str:
     captures = "".join(f"\t\t{_capture(capture, dialect)}\n" for capture in plan.captures)
     mask = f"{plan.request.policies:#x}ULL"
-    return _CHOICE.format(mask=mask, place=dialect.entry_place, group=group, index=index, captures=captures)
+    return _CHOICE.format(mask=mask, witness=dialect.witness(plan.parameters), group=group, index=index, captures=captures)
 
 
 def _capture(capture: Capture, dialect: _Dialect) -> str:

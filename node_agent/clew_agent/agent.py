@@ -1,0 +1,144 @@
+"""The agent's main loop: pods and policies in, spans and counters out.
+
+One thread does all of it by its own clock: reads the ring, assembles spans, and once a second looks after pods, counters and the time.
+Export has a thread of its own (``export/queue.py``), so a collector that is away delays nothing here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from clew_crds import TracingPolicy
+
+from clew_agent.enforcement import Enforcement, Numbers, plan
+from clew_agent.enforcer import Enforcer
+from clew_agent.export.base import Exporter
+from clew_agent.inventory.static import StaticInventory
+from clew_agent.metrics import Metrics
+from clew_agent.model import AttributeValue, Inventory, Pod
+from clew_agent.records import make_decoder, read_records_header
+from clew_agent.ring import RingBuffer
+from clew_agent.spans.facts import Facts, SpanOptions, known_methods, make_facts
+from clew_agent.spans.naming import NamingStyle
+from clew_agent.spans.parent import Holding
+from clew_agent.spans.pipeline import Assembled, assemble, drain
+
+_LOG = logging.getLogger("clew.agent")
+_QUICK, _SLOW = 0.02, 0.1  # seconds between looks at the ring: while there is something, and while there is not
+_HOUSEKEEPING = 1.0
+_GONE_PODS_KEPT = 1000
+_FLUSH = 5.0
+
+
+def clock_offset_ns() -> int:
+    """CLOCK_REALTIME - CLOCK_MONOTONIC in nanoseconds, taken between two looks at the same clock."""
+    before = time.monotonic_ns()
+    now = time.time_ns()
+    return now - (before + time.monotonic_ns()) // 2
+
+
+@dataclass(slots=True)
+class Agent:
+    """Enforces policies on the pods of an inventory until it is told to stop."""
+
+    policies: list[TracingPolicy]
+    source: StaticInventory
+    enforcer: Enforcer
+    exporters: list[Exporter]
+    metrics: Metrics
+    kernel_rows: Mapping[int, str]
+    host: bytes
+    host_attributes: Mapping[str, AttributeValue]
+    _numbers: Numbers = field(default_factory=Numbers)
+    _inventory: Inventory | None = None
+    _enforcement: Enforcement = field(default_factory=Enforcement)
+    _pods: dict[int, Pod] = field(default_factory=dict)
+    _facts: Facts | None = None
+
+    def run(self, stop: threading.Event, ready: Callable[[Enforcement], None]) -> None:
+        """Work until ``stop`` is set, then let out what is held and end. ``ready`` is called when all pods are attached."""
+        decode = make_decoder(read_records_header())
+        ring = RingBuffer(self.enforcer.programs.maps["records"])
+        holding = Holding()
+        self._housekeep()
+        ready(self._enforcement)
+        due = time.monotonic() + _HOUSEKEEPING
+        while not stop.is_set():
+            raw = ring.read()
+            holding, made = assemble(holding, raw, decode, self._known_facts(), time.monotonic_ns())
+            self._pass_on(made)
+            if time.monotonic() >= due:
+                self._housekeep()
+                due = time.monotonic() + _HOUSEKEEPING
+            stop.wait(_QUICK if raw or made.spans else _SLOW)
+        self.enforcer.detach()
+        while raw := ring.read():
+            holding, made = assemble(holding, raw, decode, self._known_facts(), time.monotonic_ns())
+            self._pass_on(made)
+        self._pass_on(drain(holding, self._known_facts())[1])
+        self._count()
+        for exporter in self.exporters:
+            exporter.shutdown(_FLUSH)
+        self._count()
+        ring.close()
+        self.enforcer.close()
+
+    def _known_facts(self) -> Facts:
+        if self._facts is None:
+            raise RuntimeError("housekeeping comes before the first batch")
+        return self._facts
+
+    def _pass_on(self, made: Assembled) -> None:
+        self.metrics.add(made.counts)
+        if made.spans:
+            for exporter in self.exporters:
+                exporter.export(list(made.spans))
+
+    def _housekeep(self) -> None:
+        offset = clock_offset_ns()
+        self.enforcer.tell_clock(offset, self.host, os.getpid())
+        inventory = self.source.current()
+        if inventory is not self._inventory:
+            self._inventory = inventory
+            self._enforcement = plan(self.policies, inventory, self.source.namespaces(), self._numbers.of)
+            for problem in self._enforcement.problems:
+                _LOG.error("%s", problem.message)
+        self.enforcer.apply(self._enforcement)
+        self._facts = self._gather(inventory, offset)
+        self._count()
+
+    def _gather(self, inventory: Inventory, offset: int) -> Facts:
+        styles: dict[int, NamingStyle] = {}
+        for scope in self._enforcement.scopes:
+            # Pods that have gone stay known for their last records.
+            self._pods[scope.slot] = scope.pod
+            styles[scope.slot] = NamingStyle(self._enforcement.settings[scope.policy].naming)
+        for slot in list(self._pods)[:-_GONE_PODS_KEPT]:
+            if slot not in styles:
+                del self._pods[slot]
+        settings = self._enforcement.settings
+        options = SpanOptions(
+            query_string=bool(settings) and all(slot.query_string for slot in settings),
+            pod_names=any(slot.pod_names for slot in settings),
+            known_methods=known_methods(os.environ),
+        )
+        layouts = self.enforcer.generated.layouts
+        return make_facts(inventory, self._pods, layouts, offset, styles, self.host_attributes, options)
+
+    def _count(self) -> None:
+        counted = self.enforcer.counters()
+        self.metrics.put({name: counted[index] for index, name in self.kernel_rows.items()})
+        self.metrics.put(_sum(exporter.counts() for exporter in self.exporters))
+
+
+def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    totals: dict[str, int] = {}
+    for one in counts:
+        for name, value in one.items():
+            totals[name] = totals.get(name, 0) + value
+    return totals

@@ -1,0 +1,164 @@
+"""Carries an enforcement out: programs loaded, maps written, cgroups attached, old connections taken up.
+
+Everything is held by descriptors of this process. When it ends, however it ends, the kernel lets go of all of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import struct
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+from clew_agent.bpf_files import bpf_source
+from clew_agent.enforcement import Enforcement, Scope
+from clew_agent.functions.codegen import Generated, generate
+from clew_agent.functions.planning import Mode, mode_for
+from clew_agent.functions.request import FunctionRequest
+from clew_agent.kernel.btf import Btf
+from clew_agent.kernel.headers import write_tree
+from clew_agent.kernel_settings import pack
+from clew_agent.loader import syscalls
+from clew_agent.loader.handover import LoadError, Programs, load
+from clew_agent.model import Address
+from clew_agent.program import REQUIRED, definitions, inspect, load_request, source_text
+from clew_agent.selftest import SelfTest, SelfTestError
+from clew_agent.sockets import Adopter
+
+_LOG = logging.getLogger("clew.enforcer")
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+@dataclass(slots=True)
+class Enforcer:
+    """The programs in the kernel and what they have been told. Made by :func:`attach`."""
+
+    programs: Programs
+    generated: Generated
+    propagation: str = ""
+    """Why propagation is off on this node; empty where it is on."""
+
+    _links: dict[int, tuple[int, int]] = field(default_factory=dict)  # by pod slot: the cgroup's inode, the link
+
+    _adopted: int = 0
+
+    def apply(self, enforcement: Enforcement) -> None:
+        """Tell the programs what to enforce, attach them to the pods' cgroups, and leave the pods that are selected no longer."""
+        maps = self.programs.maps
+        for slot, settings in enumerate(enforcement.settings):
+            values = dict(settings.values) | ({"inject": 0} if self.propagation else {})
+            syscalls.update(maps["policies"], struct.pack("=I", slot), pack("policy", values))
+        wanted = {scope.slot: scope for scope in enforcement.scopes}
+        for slot in [slot for slot in self._links if slot not in wanted]:
+            self._leave(slot)
+        for scope in wanted.values():
+            self._follow(scope)
+
+    def _leave(self, slot: int) -> None:
+        if held := self._links.pop(slot, None):
+            os.close(held[1])
+
+    def _follow(self, scope: Scope) -> None:
+        path = CGROUPS / scope.pod.cgroup.lstrip("/")
+        try:
+            cgroup = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            self._leave(scope.slot)
+            _LOG.debug("pod %s/%s: cgroup %s: %s", scope.pod.namespace, scope.pod.name, path, error)
+            return
+        try:
+            inode = os.fstat(cgroup).st_ino
+            if self._links.get(scope.slot, (inode, 0))[0] != inode:
+                self._leave(scope.slot)
+            fresh = scope.slot not in self._links
+            if fresh:
+                self._links[scope.slot] = (inode, syscalls.link_to_cgroup(self.programs.programs["clew_connection"], cgroup))
+            key = struct.pack("=QI4x", inode, syscalls.SOCK_OPS)
+            told = pack("pod_scope", {"pod": scope.slot, "policy": scope.policy, "known": 1})
+            syscalls.update(self.programs.maps["pod_scopes"], key, told)
+        finally:
+            os.close(cgroup)
+        if fresh:
+            adopter = Adopter(self.programs.maps["connections"], self.programs.maps["sockets"], not self.propagation, self._adopted)
+            found = adopter.adopt(path, scope.slot, scope.policy)
+            self._adopted += found
+            _LOG.info("pod %s/%s is traced; %d connections are older", scope.pod.namespace, scope.pod.name, found)
+
+    def tell_clock(self, offset_ns: int, host: bytes, agent: int) -> None:
+        """Tell the programs what Unix time it is, which node this is, and which process is the agent (0: none yet)."""
+        value = pack("settings", {"unix_offset_ns": offset_ns, "host": host, "agent": agent})
+        syscalls.update(self.programs.maps["settings"], bytes(4), value)
+
+    def counters(self) -> Mapping[int, int]:
+        """The programs' counters by index, summed over the CPUs."""
+        table = self.programs.maps["counters"]
+        cpus = syscalls.possible_cpus()
+        totals: dict[int, int] = {}
+        for index in range(syscalls.map_info(table)["max_entries"]):
+            values = syscalls.lookup(table, struct.pack("=I", index), 8 * cpus)
+            totals[index] = sum(struct.unpack(f"={cpus}Q", values))
+        return totals
+
+    def detach(self) -> None:
+        """Let go of the pods and of all hooks; the maps stay readable."""
+        for slot in list(self._links):
+            self._leave(slot)
+        self.programs.detach()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.detach()
+        self.programs.close()
+
+
+def attach(
+    btf: Btf, requests: tuple[FunctionRequest, ...], release: str, *, fentry: bool, correct_fionread: bool, propagation: str, debug: int = 0
+) -> Enforcer:
+    """Compile, load and attach the programs, and let them pass the self-test.
+
+    ``propagation`` is why it must stay off already. Raises :class:`LoadError`.
+    """
+    kernel = inspect(btf)
+    if kernel.lacking:
+        raise LoadError(f"kernel {release} lacks {', '.join(kernel.lacking)}, which the request path hooks")
+    modes = {request.name: _mode(btf, request.name, fentry) for request in requests}
+    generated = generate(requests, btf, modes)
+    text = source_text(lambda name: bpf_source(name).read_text(), generated, fionread=correct_fionread)
+    with tempfile.TemporaryDirectory(prefix="clew-") as folder:
+        began = time.monotonic()
+        iov = [flag.partition("=")[2] for flag in definitions(kernel) if flag.startswith("-DIOV_MEMBER=")]
+        tree = write_tree(btf, [text, *iov], Path(folder), release)
+        programs = load(load_request(text, kernel, generated, tree, debug))
+        _LOG.info(
+            "programs attached: header tree and compile and load %.1f s, of them attach %.1f s; the loader took %d MiB",
+            time.monotonic() - began,
+            programs.attach_seconds,
+            programs.peak_kib // 1024,
+        )
+    enforcer = Enforcer(programs, generated, propagation)
+    syscalls.attach_to_map(programs.programs["clew_inject"], programs.maps["sockets"])
+    if not propagation:
+        try:
+            SelfTest(programs.maps["policies"], programs.maps["connections"], programs.maps["sockets"]).run()
+        except SelfTestError as error:
+            enforcer.propagation = str(error)
+    return enforcer
+
+
+def _mode(btf: Btf, name: str, fentry: bool) -> Mode:
+    # BCC finds a trampoline's function by the program's name, so one text can have one program a function: where the request
+    # path has it, the policy's goes by kprobe.
+    return Mode.KPROBE if name in REQUIRED else mode_for(btf, name, fentry=fentry)
+
+
+def host_identity(address: Address) -> bytes:
+    """The node's part of trace IDs: its IPv4 address, or four bytes of its IPv6 address's SHA-256."""
+    if isinstance(address, IPv6Address):
+        return hashlib.sha256(address.packed).digest()[:4]
+    return IPv4Address(address).packed

@@ -1,0 +1,148 @@
+"""Connections that are older than the agent.
+
+The programs see connections begin; those that were there before are found in the pods' processes, fetched by ``pidfd_getfd`` and put
+into the maps from here. An ``iter/tcp`` program could do it too, but updating a sockhash from one can panic kernels before 6.4.
+What was under way on such a connection is not known: the programs wait for a message that certainly begins (``take_up`` in
+``bpf/stream.h``).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import logging
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from clew_agent.kernel_settings import pack
+from clew_agent.loader.syscalls import map_info, update
+
+_LOG = logging.getLogger("clew.sockets")
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_PIDFD_GETFD = 438  # the same on every machine
+_SO_PROTOCOL, _SO_COOKIE = 38, 57
+_TCP_ESTABLISHED = 1
+_FIRST_ID = 1 << 47  # the programs number theirs from 1
+_SERVER, _CLIENT = 1, 2
+
+
+@dataclass(slots=True)
+class Adopter:
+    """Puts connections into the programs' maps."""
+
+    connections: int
+    sockets: int
+    inject: bool
+    taken: int = 0
+
+    def adopt(self, cgroup: Path, pod: int, policy: int) -> int:
+        """Take up the TCP connections of a cgroup's processes. Returns how many; processes that end meanwhile are left out."""
+        seen: set[int] = set()
+        before = self.taken
+        for pid in processes(cgroup):
+            try:
+                self._adopt_process(pid, pod, policy, seen)
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            except PermissionError as error:
+                _LOG.warning("connections of process %d that are older than the agent are not followed: %s", pid, error)
+        return self.taken - before
+
+    def _adopt_process(self, pid: int, pod: int, policy: int, seen: set[int]) -> None:
+        listening = listening_ports(Path(f"/proc/{pid}/net/tcp").read_text()) | listening_ports(Path(f"/proc/{pid}/net/tcp6").read_text())
+        pidfd = os.pidfd_open(pid)
+        try:
+            for number, inode in _socket_descriptors(pid):
+                if inode in seen:
+                    continue
+                seen.add(inode)
+                copy = _LIBC.syscall(_PIDFD_GETFD, pidfd, number, 0)
+                if copy < 0:
+                    if ctypes.get_errno() == errno.EBADF:
+                        continue
+                    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+                with closing(socket.socket(fileno=copy)) as found:
+                    self._adopt_socket(found, listening, pod, policy)
+        finally:
+            os.close(pidfd)
+
+    def _adopt_socket(self, found: socket.socket, listening: frozenset[int], pod: int, policy: int) -> None:
+        if found.family not in (socket.AF_INET, socket.AF_INET6) or found.type != socket.SOCK_STREAM:
+            return
+        if found.getsockopt(socket.SOL_SOCKET, _SO_PROTOCOL) != socket.IPPROTO_TCP:
+            return
+        if found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != _TCP_ESTABLISHED:
+            return
+        local, remote = found.getsockname(), found.getpeername()
+        facts: dict[str, int | bytes] = {
+            "id": _FIRST_ID | self.taken,
+            "pod": pod,
+            "policy": policy,
+            "local_address": mapped(local[0]),
+            "remote_address": mapped(remote[0]),
+            "local_port": local[1],
+            "remote_port": remote[1],
+            "role": _SERVER if local[1] in listening else _CLIENT,
+            "unsynced": 1,
+        }
+        if seed(self.connections, found.fileno(), facts):
+            self.taken += 1
+            if facts["role"] == _CLIENT and self.inject:
+                join(self.sockets, found)
+
+
+def seed(connections: int, descriptor: int, facts: dict[str, int | bytes]) -> bool:
+    """Give a socket its element in ``connections``; False where the programs have made one. Raises ``OSError``."""
+    known = pack("connection_facts", facts)
+    value = known + bytes(map_info(connections)["value_size"] - len(known))
+    try:
+        update(connections, struct.pack("=I", descriptor), value, only_new=True)
+    except FileExistsError:
+        return False
+    return True
+
+
+def join(sockets: int, member: socket.socket) -> None:
+    """Put a socket into the sockhash, under its cookie. Raises ``OSError``."""
+    cookie = member.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, 8)
+    update(sockets, cookie, struct.pack("=I", member.fileno()))
+
+
+def processes(cgroup: Path) -> list[int]:
+    """The processes of a cgroup and of all below it; none where it has gone."""
+    found: list[int] = []
+    for folder, _, _ in os.walk(cgroup):
+        try:
+            found += [int(line) for line in (Path(folder) / "cgroup.procs").read_text().split()]
+        except OSError:
+            continue
+    return found
+
+
+def listening_ports(table: str) -> frozenset[int]:
+    """The local ports in state LISTEN of a ``/proc/net/tcp`` or ``tcp6`` text."""
+    rows = (line.split() for line in table.splitlines()[1:])
+    return frozenset(int(row[1].rsplit(":", 1)[1], 16) for row in rows if len(row) > 3 and row[3] == "0A")
+
+
+def mapped(address: str) -> bytes:
+    """An address as 16 bytes, IPv4 mapped into IPv6; a scope (``%eth0``) is left out."""
+    bare = address.split("%", 1)[0]
+    if ":" in bare:
+        return socket.inet_pton(socket.AF_INET6, bare)
+    return bytes(10) + b"\xff\xff" + socket.inet_pton(socket.AF_INET, bare)
+
+
+def _socket_descriptors(pid: int) -> Iterator[tuple[int, int]]:
+    for entry in os.scandir(f"/proc/{pid}/fd"):
+        try:
+            target = os.readlink(entry.path)
+        except OSError:
+            continue
+        if target.startswith("socket:["):
+            yield int(entry.name), int(target[8:-1])
