@@ -30,7 +30,7 @@ _GUARD = 'exec 3<&0; (read -r _; kill -KILL 0) <&3 >/dev/null 2>&1 & exec 3<&- <
 _OVERLAYS = ("/etc", "/root", "/var")
 _SOURCES = ("crds", "node_agent", "cli", "lab", "")
 # What a guest does before its command. The image is mounted a second time, with a cache, and laid over /usr and /opt: virtme-run's
-# own mount of it has none, so that Python and LLVM would be read page by page at every start (bcc's first import takes three times as long).
+# own mount has none, so that Python and LLVM would be read page by page at every start (bcc's first import takes three times as long).
 _PREPARE = """
 ip link set lo up
 mountpoint -q /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup
