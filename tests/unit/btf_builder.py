@@ -21,8 +21,9 @@ def _words(text: str) -> list[str]:
 
 TYPES = _words(
     "task_struct sock tcp_sock tcp6_sock sk_buff socket file inode msghdr net_device request bio mm_struct pt_regs bpf_func_id "
-    "bpf_map_type bpf_attach_type xfrm_state tcp_options_received inet_connection_sock warn_args iphdr tcphdr ethhdr bpf_sock_ops sk_msg_md "
-    "__sk_buff thread_info desc_struct gate_struct page folio slab x86_hw_tss inet6_ifaddr netlink_callback sk_psock bpf_stack_build_id "
+    "bpf_map_type bpf_attach_type xfrm_state tcp_options_received inet_connection_sock warn_args iphdr tcphdr ethhdr bpf_sock_ops "
+    "sk_msg_md __sk_buff thread_info desc_struct gate_struct page folio slab x86_hw_tss inet6_ifaddr netlink_callback sk_psock "
+    "bpf_stack_build_id "
     "filename open_how kiocb iov_iter path dentry linux_binprm user_regs_struct hd_geometry signal_struct"
 )
 ALIASES = _words(
@@ -32,7 +33,8 @@ ALIASES = _words(
 FUNCTIONS = _words(
     "tcp_sendmsg mptcp_sendmsg tcp_recvmsg tcp_send_mss vfs_read vfs_readv vfs_write do_sys_openat2 kern_path __dev_queue_xmit "
     "tcp_close do_nanosleep kasprintf register_ftrace_direct ip_route_output_key_hash cap_capable make_kuid from_kgid __ip_append_data "
-    "__tcp_send_ack __ip_queue_xmit tcp_set_state __tcp_close sk_stream_wait_close __skb_ext_del __inet_csk_reqsk_queue_drop do_ip_setsockopt strscpy"
+    "__tcp_send_ack __ip_queue_xmit tcp_set_state __tcp_close sk_stream_wait_close __skb_ext_del __inet_csk_reqsk_queue_drop "
+    "do_ip_setsockopt strscpy"
 )
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from clew_agent.functions.arguments import ROWS, row_for
-from clew_agent.functions.codegen import Generated, Hook, generate
+from clew_agent.functions.codegen import Generated, Hook, attach_order, generate
 from clew_agent.functions.layout import ArgumentLayout, FunctionLayout
 from clew_agent.functions.planning import Mode, fentry_unfit, mode_for, plan_function
 from clew_agent.functions.request import ArgumentRequest, FunctionError, FunctionRequest, Problem
@@ -194,7 +194,9 @@ def test_fentry_programs() -> None:
     generated = build(FunctionRequest("tcp_sendmsg", arguments("size"), returns=True, minimum_duration_ns=50_000, policies=5))
     assert generated.hooks == (Hook("tcp_sendmsg", Mode.FENTRY, "kfunc__vmlinux__tcp_sendmsg", "kretfunc__vmlinux__tcp_sendmsg"),)
     assert generated.problems == ()
-    assert generated.text.startswith('#define FUNCTION_ARGUMENTS 8\n#define THREAD_STACK 16384\n#include "functions.h"\n')
+    assert generated.text.startswith(
+        '#define FUNCTION_ARGUMENTS 8\n#define THREAD_STACK 16384\n#define RETURN_TRAMPOLINE 0x0ULL\n#include "functions.h"\n'
+    )
     assert re.findall(r"^int \w+\(.*\)$", generated.text, re.MULTILINE) == [
         "int kfunc__vmlinux__tcp_sendmsg(unsigned long long *ctx)",
         "int kretfunc__vmlinux__tcp_sendmsg(unsigned long long *ctx)",
@@ -212,7 +214,20 @@ def test_kprobe_programs() -> None:
     )
     assert "*(u32 *)(frame->arguments + 128) = (u32)(PT_REGS_PARM2(ctx));" in generated.text
     assert "function_emit(stack, frame, PT_REGS_RC(ctx), now, 0ULL, 136);" in generated.text
+    assert "if (!context || !return_is_seen(RETURN_ADDRESS(ctx)))" in generated.text
+    assert "function_enter(context, place, WITNESS_OF_ENTRY(place), 0, 0)" in generated.text
     assert "place_of_trampoline" not in generated.text
+
+
+def test_a_function_without_parameters_has_no_witness() -> None:
+    make = kinds()
+    make.function("idle", 7)
+    assert "function_enter(context, place, 0, 0, 0)" in build(FunctionRequest("idle"), btf=make.btf()).text
+
+
+def test_the_order_of_attaching() -> None:
+    hooks = [Hook("a", Mode.FENTRY, "a_in", "a_out"), Hook("b", Mode.KPROBE, "b_in", "b_out")]
+    assert [name for name, _ in attach_order(hooks)] == ["a_out", "a_in", "b_in", "b_out"]
 
 
 def test_a_function_that_two_policies_want_is_hooked_once() -> None:
@@ -223,7 +238,7 @@ def test_a_function_that_two_policies_want_is_hooked_once() -> None:
     )
     assert [hook.function for hook in generated.hooks] == ["tcp_sendmsg", "vfs_read"]
     assert [layout.name for layout in generated.layouts] == ["tcp_sendmsg", "vfs_read", "tcp_sendmsg"]
-    assert re.findall(r"function_enter\(context, place_of_trampoline\(ctx\), (\d), (\d)\)", generated.text) == [
+    assert re.findall(r"function_enter\(context, place, place, (\d), (\d)\)", generated.text) == [
         ("0", "0"),
         ("0", "2"),
         ("1", "1"),
@@ -237,11 +252,13 @@ def test_a_bad_request_leaves_the_others_alone() -> None:
     assert [(problem.function, problem.reason, problem.policies) for problem in generated.problems] == [
         ("tcp_sendmesg", "FunctionNotFound", 4)
     ]
-    assert "function_enter(context, place_of_trampoline(ctx), 0, 0)" in generated.text
+    assert "function_enter(context, place, place, 0, 0)" in generated.text
 
 
 def test_nothing_asked() -> None:
-    assert build() == Generated('#define FUNCTION_ARGUMENTS 8\n#define THREAD_STACK 16384\n#include "functions.h"\n', (), (), ())
+    assert build() == Generated(
+        '#define FUNCTION_ARGUMENTS 8\n#define THREAD_STACK 16384\n#define RETURN_TRAMPOLINE 0x0ULL\n#include "functions.h"\n', (), (), ()
+    )
 
 
 def test_the_message_of_a_problem_is_the_errors() -> None:

@@ -136,7 +136,7 @@ class Generated:
 def generate(requests: Sequence[FunctionRequest], btf: Btf, modes: Mapping[str, Mode], return_trampoline: int = 0) -> Generated:
     """Generate the programs of all requests; ``modes`` says how to hook each function (see ``planning.mode_for``).
 
-    ``return_trampoline`` is ``Symbols.return_trampoline``; without it a return that a kretprobe misses is noticed late.
+    ``return_trampoline`` is ``symbols.read_return_trampoline()``; without it a return that a kretprobe misses is noticed late.
     A request that cannot be met becomes a problem and leaves the others alone.
     """
     plans: list[FunctionPlan] = []

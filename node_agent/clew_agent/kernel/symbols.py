@@ -19,58 +19,76 @@ FILTER_FUNCTIONS = (
 KALLSYMS = Path("/proc/kallsyms")
 
 _TRAMPOLINE = re.compile(r"^([0-9a-f]+) [tT] (?:arch_rethook_trampoline|__kretprobe_trampoline)$", re.MULTILINE)
+_CLONES = (".isra.0", ".constprop.0", ".part.0")
 _NEAR = 3
 _LENGTHS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Symbols:
-    """What was read: functions that can be traced, and all code symbols with the modules that have them ("": the kernel itself).
+    """What was read about the names that were asked for; either is None where it could not be read.
 
-    A symbol that is there several times has as many entries. Either is None where it could not be read.
-    ``return_trampoline`` is the address of the code by which kretprobes see a function return; 0 where that is hidden.
+    ``traceable`` are those that can be traced. ``modules`` has, for each name (and for the compiler's clones of it) that is there,
+    where it is, as often as it is there: a module's name, or "" for the kernel itself.
     """
 
     traceable: frozenset[str] | None
     modules: dict[str, tuple[str, ...]] | None
-    return_trampoline: int = 0
 
 
-def parse_filter_functions(text: str) -> frozenset[str]:
-    """The names of ``available_filter_functions``; a module follows its function in brackets and is left out."""
-    return frozenset(line.split(" ", 1)[0] for line in text.splitlines() if line and "[" not in line)
+def parse_filter_functions(text: str, names: Iterable[str]) -> frozenset[str]:
+    """Those of ``names`` that ``available_filter_functions`` lists for the kernel itself; a module's are marked by brackets."""
+    text = f"\n{text}"
+    return frozenset(name for name in names if f"\n{name}\n" in text)
 
 
-def parse_kallsyms(text: str) -> dict[str, tuple[str, ...]]:
-    """The code symbols of ``/proc/kallsyms`` with the module of each."""
-    found: dict[str, tuple[str, ...]] = {}
-    for line in text.splitlines():
-        parts = line.split()
-        if len(parts) >= 3 and parts[1] in "tTwW":
-            found[parts[2]] = (*found.get(parts[2], ()), parts[3].strip("[]") if len(parts) > 3 else "")
-    return found
+def parse_kallsyms(text: str, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Where the code symbols of these names, and the compiler's clones of them, are, by ``/proc/kallsyms``.
+
+    The text has ten megabytes, so it is searched for each name and never taken apart.
+    """
+    found: dict[str, list[str]] = {}
+    for name in names:
+        for symbol in (name, *(f"{name}{suffix}" for suffix in _CLONES)):
+            at = -1
+            while (at := text.find(f" {symbol}", at + 1)) >= 0:
+                rest = text[at + 1 + len(symbol) : text.find("\n", at)]
+                if text[at - 1] in "tTwW" and (not rest or rest.startswith("\t[")):
+                    found.setdefault(symbol, []).append(rest.strip("\t[]"))
+    return {symbol: tuple(places) for symbol, places in found.items()}
 
 
-def read_symbols(filters: Iterable[Path] = FILTER_FUNCTIONS, kallsyms: Path = KALLSYMS) -> Symbols:
-    """Read what the running kernel lets this process read. Never raises ``OSError``: what cannot be read is None."""
-    traceable = None
-    for path in filters:
-        try:
-            traceable = parse_filter_functions(path.read_text())
-            break
-        except OSError:
-            continue
-    try:
-        text = kallsyms.read_text()
-    except OSError:
-        text = ""
-    return Symbols(traceable or None, parse_kallsyms(text) or None, parse_return_trampoline(text))
+def read_symbols(names: Iterable[str], filters: Iterable[Path] = FILTER_FUNCTIONS, kallsyms: Path = KALLSYMS) -> Symbols:
+    """Read what the kernel lets this process read about functions. Never raises ``OSError``: what cannot be read is None.
+
+    The kernel makes both lists anew for every reader, which takes it a good part of a second: read them to explain a failure.
+    """
+    wanted = list(names)
+    listed = next((text for path in filters if (text := _read(path))), None)
+    known = _read(kallsyms)
+    return Symbols(
+        None if listed is None else parse_filter_functions(listed, wanted),
+        None if known is None else parse_kallsyms(known, wanted),
+    )
 
 
 def parse_return_trampoline(text: str) -> int:
-    """The trampoline's address in ``/proc/kallsyms``; 0 where it is hidden (``kptr_restrict``) or not there."""
+    """The address of the code by which kretprobes see returns; 0 where it is hidden (``kptr_restrict``) or not there."""
     found = _TRAMPOLINE.search(text)
     return int(found[1], 16) if found else 0
+
+
+def read_return_trampoline(kallsyms: Path = KALLSYMS) -> int:
+    """That address in the running kernel; needed where functions are hooked by kprobes. Never raises ``OSError``."""
+    return parse_return_trampoline(_read(kallsyms) or "")
+
+
+def _read(path: Path) -> str | None:
+    """A file's text, or None where it is not readable or empty."""
+    try:
+        return path.read_text() or None
+    except OSError:
+        return None
 
 
 def why_not(name: str, described: bool, symbols: Symbols) -> str | None:
@@ -90,7 +108,7 @@ def why_not(name: str, described: bool, symbols: Symbols) -> str | None:
 
 
 def _clone(name: str, modules: dict[str, tuple[str, ...]]) -> str | None:
-    return next((f"{name}{suffix}" for suffix in (".isra.0", ".constprop.0", ".part.0") if f"{name}{suffix}" in modules), None)
+    return next((f"{name}{suffix}" for suffix in _CLONES if f"{name}{suffix}" in modules), None)
 
 
 def near_names(name: str, names: Iterable[str]) -> list[str]:
