@@ -11,6 +11,7 @@ from clew_agent.functions.layout import ArgumentLayout, FunctionLayout
 from clew_agent.functions.planning import Mode, fentry_unfit, mode_for, plan_function
 from clew_agent.functions.request import ArgumentRequest, FunctionError, FunctionRequest, Problem
 from clew_agent.kernel.btf import Btf, Kind
+from clew_agent.kernel.symbols import Symbols
 
 from tests.unit.btf_builder import Builder, kernel
 
@@ -253,6 +254,17 @@ def test_a_bad_request_leaves_the_others_alone() -> None:
         ("tcp_sendmesg", "FunctionNotFound", 4)
     ]
     assert "function_enter(context, place, place, 0, 0)" in generated.text
+
+
+def test_what_cannot_be_hooked_is_a_problem() -> None:
+    symbols = Symbols(frozenset({"vfs_read"}), {"vfs_read": ("",), "tcp_sendmsg": ("", "")})
+    requests = [FunctionRequest("tcp_sendmsg"), FunctionRequest("vfs_read"), FunctionRequest("vfs_write")]
+    generated = generate(requests, kernel("6.12"), {"vfs_read": Mode.FENTRY}, symbols)
+    assert [hook.function for hook in generated.hooks] == ["vfs_read"]
+    assert [(problem.function, problem.reason) for problem in generated.problems] == [
+        ("tcp_sendmsg", "FunctionNotTraceable"),
+        ("vfs_write", "FunctionNotTraceable"),
+    ]
 
 
 def test_nothing_asked() -> None:

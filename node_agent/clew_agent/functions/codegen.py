@@ -16,6 +16,9 @@ from clew_agent.functions.layout import FunctionLayout
 from clew_agent.functions.planning import Capture, FunctionPlan, Mode, plan_function
 from clew_agent.functions.request import FunctionError, FunctionRequest, Problem
 from clew_agent.kernel.btf import Btf
+from clew_agent.kernel.symbols import Symbols, why_not
+
+_UNKNOWN = Symbols(None, None)
 
 THREAD_STACK = max(16384, mmap.PAGESIZE)
 """``THREAD_SIZE`` of x86-64 and arm64 kernels."""
@@ -133,16 +136,24 @@ class Generated:
     problems: tuple[Problem, ...]
 
 
-def generate(requests: Sequence[FunctionRequest], btf: Btf, modes: Mapping[str, Mode], return_trampoline: int = 0) -> Generated:
+def generate(
+    requests: Sequence[FunctionRequest],
+    btf: Btf,
+    modes: Mapping[str, Mode],
+    symbols: Symbols = _UNKNOWN,
+    return_trampoline: int = 0,
+) -> Generated:
     """Generate the programs of all requests; ``modes`` says how to hook each function (see ``planning.mode_for``).
 
-    ``return_trampoline`` is ``symbols.read_return_trampoline()``; without it a return that a kretprobe misses is noticed late.
+    ``symbols`` tell which functions cannot be hooked (``symbols.read_symbols``); ``return_trampoline`` is ``symbols.read_return_trampoline()``; without it a return that a kretprobe misses is noticed late.
     A request that cannot be met becomes a problem and leaves the others alone.
     """
     plans: list[FunctionPlan] = []
     problems: list[Problem] = []
     for request in requests:
         try:
+            if reason := why_not(request.name, btf.function(request.name) is not None, symbols):
+                raise FunctionError("FunctionNotTraceable", reason)
             plans.append(plan_function(btf, request))
         except FunctionError as error:
             problems.append(Problem(request.name, error.reason, str(error), request.policies))
