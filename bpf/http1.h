@@ -541,7 +541,7 @@ INLINE void read_transfer_encoding(const u8 *bytes, struct http_head *head)
 
 /* Reads the first message head in `bytes`, of which `len` (at most HEAD_MAX) have come; `bytes` has HEAD_SLACK more to
  * read from. Everything in `head` is set, the verdict returned. */
-INLINE u32 parse_head(const u8 *bytes, u32 len, const int is_response, struct http_head *head)
+INLINE u32 parse_head(const u8 *bytes, u32 len, int is_response, struct http_head *head)
 {
 	volatile struct http_head *notes = head;
 	u32 verdict;

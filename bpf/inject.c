@@ -183,7 +183,7 @@ INLINE void note_body(struct connection *connection, struct work *work)
 INLINE int send_requests(struct connection *connection, struct source *source, struct work *work)
 {
 	struct stream *stream = &connection->out;
-	u32 before = 0, verdict, start;
+	u32 verdict, start;
 
 	if (stream->state == STREAM_UNSYNCED) {
 		work->offset = work->length;
@@ -194,13 +194,13 @@ INLINE int send_requests(struct connection *connection, struct source *source, s
 		return work->offset < work->length;
 	}
 	start = work->offset;
-	verdict = read_head(connection, stream, source, work, 1, 0, &before);
+	verdict = read_head(connection, stream, source, work, 1, 0);
 	if (verdict == HEAD_COMPLETE) {
 		if (is_agent(bpf_get_current_pid_tgid() >> 32)) {
 			connection->in.state = stream->state = STREAM_GIVEN_UP;
 			return 0;
 		}
-		begin_client_request(connection, source->message, work, (s64)start + work->head.insert_at - before);
+		begin_client_request(connection, source->message, work, (s64)start + work->head.insert_at - work->kept);
 		if (asks_for_protocol(work))
 			stream->state = STREAM_WAITING;
 		else

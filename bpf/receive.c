@@ -51,70 +51,62 @@ INLINE void begin_server_request(struct connection *connection, struct work *wor
 		begin_body(&connection->in, work, 0, 0);
 }
 
-/* Follows requests. Returns 1 if another round is needed. */
-INLINE int read_requests(struct connection *connection, struct source *source, struct work *work)
+/* A response's last byte was read: the client span ends. */
+INLINE void end_client_request(struct connection *connection, struct work *work)
 {
-	struct stream *stream = &connection->in;
-	u8 unsynced = stream->state == STREAM_UNSYNCED;
-	u32 before = 0, verdict;
-
-	if (stream->state == STREAM_HEAD || unsynced) {
-		verdict = read_head(connection, stream, source, work, 0, 0, &before);
-		if (verdict == HEAD_COMPLETE) {
-			begin_server_request(connection, work);
-		} else if (unsynced && !(verdict == HEAD_INCOMPLETE && work->offset < work->length)) {
-			/* Not a request's beginning: the next read may be one. */
-			stream->state = STREAM_UNSYNCED;
-			stream->partial = 0;
-			return 0;
-		} else if (verdict == HEAD_NOT_HTTP) {
-			if (connection->begun)
-				count(COUNTER_FRAMING_LOST);
-			connection->out.state = stream->state = STREAM_GIVEN_UP;
-			return 0;
-		}
-	}
-	if (stream->state != STREAM_HEAD)
-		skip_body(stream, source, work);
-	return work->offset < work->length;
+	finish_request(connection, work, OUTCOME_COMPLETE);
+	/* On a connection older than the agent, a whole response shows where the next request begins. */
+	if (connection->out.state == STREAM_UNSYNCED)
+		connection->out.state = STREAM_HEAD;
 }
 
-/* Follows responses. Returns 1 if another round is needed. */
-INLINE int read_responses(struct connection *connection, struct source *source, struct work *work)
+/* What is read is not certain any more: nothing on this connection is. */
+INLINE void lose_reads(struct connection *connection, struct work *work)
+{
+	if (connection->about.role == ROLE_CLIENT)
+		finish_request(connection, work, OUTCOME_LOST);
+	connection->in.state = STREAM_GIVEN_UP;
+	/* A request that is being served still ends with its response. */
+	if (connection->about.role == ROLE_CLIENT || connection->begun == connection->ended)
+		connection->out.state = STREAM_GIVEN_UP;
+}
+
+/* Follows what is read: requests where the pod serves, responses where it asks. One piece of code does both, so that the
+ * verifier walks through one parser. Returns 1 if another round is needed. */
+INLINE int follow_reads(struct connection *connection, struct source *source, struct work *work)
 {
 	struct stream *stream = &connection->in;
-	u8 unsynced = stream->state == STREAM_UNSYNCED;
-	u32 before = 0, verdict;
+	int is_response = connection->about.role == ROLE_CLIENT, unsynced = stream->state == STREAM_UNSYNCED;
+	u32 verdict;
 
 	work->ended = 0;
 	if (stream->state == STREAM_HEAD || unsynced) {
-		verdict = read_head(connection, stream, source, work, 0, 1, &before);
+		verdict = read_head(connection, stream, source, work, 0, is_response);
 		if (verdict == HEAD_COMPLETE) {
-			if (note_response(connection, work, stream, &connection->out))
+			if (!is_response)
+				begin_server_request(connection, work);
+			else if (note_response(connection, work, stream, &connection->out))
 				return 0;
 		} else if (unsynced && !(verdict == HEAD_INCOMPLETE && work->offset < work->length)) {
+			/* Not a message's beginning: the next read may be one. */
 			stream->state = STREAM_UNSYNCED;
 			stream->partial = 0;
 			return 0;
 		} else if (verdict != HEAD_INCOMPLETE) {
-			finish_request(connection, work, OUTCOME_LOST);
-			connection->out.state = stream->state = STREAM_GIVEN_UP;
+			if (verdict == HEAD_NOT_HTTP && connection->begun)
+				count(COUNTER_FRAMING_LOST);
+			lose_reads(connection, work);
 			return 0;
 		}
 	}
-	if (!work->ended && stream->state != STREAM_HEAD)
+	if (!work->ended && stream->state != STREAM_HEAD && stream->state != STREAM_UNSYNCED)
 		skip_body(stream, source, work);
 	if (stream->state == STREAM_GIVEN_UP) {
-		finish_request(connection, work, OUTCOME_LOST);
-		connection->out.state = STREAM_GIVEN_UP;
+		lose_reads(connection, work);
 		return 0;
 	}
-	if (work->ended) {
-		finish_request(connection, work, OUTCOME_COMPLETE);
-		/* On a connection older than the agent, a whole response shows where the next request begins. */
-		if (connection->out.state == STREAM_UNSYNCED)
-			connection->out.state = STREAM_HEAD;
-	}
+	if (work->ended && is_response)
+		end_client_request(connection, work);
 	return work->offset < work->length;
 }
 
@@ -148,17 +140,14 @@ KRETFUNC_PROBE(sock_recvmsg, struct socket *sock, struct msghdr *message, int fl
 		work->look = FIRST_LOOK;
 	}
 	source.iter = &message->msg_iter;
-	if (connection->about.role == ROLE_SERVER)
-		again = read_requests(connection, &source, work);
-	else
-		again = read_responses(connection, &source, work);
+	again = follow_reads(connection, &source, work);
 	if (again && work->rounds < ROUNDS_MAX) {
 		work->rounds++;
 		receive_again.call(ctx, 0);
 	}
 	if (again) {
 		count(COUNTER_FRAMING_LOST);
-		connection->in.state = connection->out.state = STREAM_GIVEN_UP;
+		lose_reads(connection, work);
 	}
 	work->rounds = 0;
 	return 0;

@@ -37,11 +37,11 @@ INLINE void lose_server_request(struct connection *connection, struct work *work
 INLINE int send_responses(struct connection *connection, struct source *source, struct work *work)
 {
 	struct stream *stream = &connection->out;
-	u32 before = 0, verdict;
+	u32 verdict;
 
 	work->ended = 0;
 	if (stream->state == STREAM_HEAD) {
-		verdict = read_head(connection, stream, source, work, 1, 1, &before);
+		verdict = read_head(connection, stream, source, work, 1, 1);
 		if (verdict == HEAD_COMPLETE) {
 			if (note_response(connection, work, stream, &connection->in))
 				return 0;

@@ -15,7 +15,7 @@
 #define HEADS_MAX 512   /* unfinished heads kept at once: 4 MiB */
 #define FIRST_LOOK 1024 /* bytes read to begin with: most heads are shorter */
 #define ROUNDS_MAX 30   /* tail calls in one system call (the kernel allows 33) */
-#define CHUNK_STEPS 48  /* bytes of chunk headers that one round reads */
+#define CHUNK_STEPS 24  /* bytes of chunk headers that one round reads */
 #define SEGMENTS_MAX 16 /* pieces of a readv or writev that are looked into */
 
 enum stream_state {
@@ -71,6 +71,9 @@ struct work {
 	u32 ended;   /* a message ended in this round */
 
 	u32 inserted; /* bytes that this run has added to the message */
+	u32 kept;    /* read_head's numbers lie here: in registers, each range that they can have would make the verifier walk */
+	u32 size;    /* through the whole parser again */
+	u32 whole;
 	struct http_head head;
 	struct context context;
 	struct request_record record;
@@ -266,15 +269,16 @@ INLINE void skip_body(struct stream *stream, struct source *source, struct work 
 
 /* Looks for a head at the offset. HEAD_COMPLETE: work->head tells, and the offset is behind it. HEAD_INCOMPLETE: all bytes
  * are dealt with (kept), or work->look was raised for another round. Otherwise the stream is given up.
- * `before` is set to how many of the head's bytes had come earlier. */
+ * work->kept tells how many of the head's bytes had come earlier. */
 INLINE u32 read_head(struct connection *connection, struct stream *stream, struct source *source, struct work *work,
-		     const int direction, const int is_response, u32 *before)
+		     const int direction, int is_response)
 {
+	volatile struct work *notes = work;
 	u64 key = connection->about.id << 1 | direction;
-	u32 rest = work->length - work->offset, kept = stream->partial, size = rest, verdict, whole;
+	u32 kept, size, rest, verdict, whole;
 	struct kept_head *head;
 
-	*before = kept;
+	kept = stream->partial;
 	if (kept >= HEAD_MAX) {
 		give_up(stream, COUNTER_HEAD_TOO_LONG);
 		return HEAD_TOO_LONG;
@@ -287,21 +291,33 @@ INLINE u32 read_head(struct connection *connection, struct stream *stream, struc
 		}
 		bpf_probe_read_kernel(work->bytes, kept, head->bytes);
 	}
+	size = work->length - work->offset;
 	if (size > work->look)
 		size = work->look;
 	if (size > HEAD_MAX - kept)
 		size = HEAD_MAX - kept;
-	if (size > HEAD_MAX || copy_from(source, work->length, work->offset, work->bytes + (kept & (HEAD_MAX - 1)), size)) {
+	notes->kept = kept;
+	notes->size = size;
+	notes->whole = kept + size;
+	size = notes->size;
+	kept = notes->kept;
+	if (copy_from(source, work->length, work->offset, work->bytes + (kept & (HEAD_MAX - 1)), size)) {
 		give_up(stream, COUNTER_HEAD_UNREADABLE);
 		return HEAD_NOT_HTTP;
 	}
 	/* RFC 9112, 2.2: an empty line in front of a request is stepped over. */
-	if (!is_response && !kept && (work->bytes[0] == '\r' || work->bytes[0] == '\n')) {
+	if (!is_response && !notes->kept && (work->bytes[0] == '\r' || work->bytes[0] == '\n')) {
 		work->offset++;
 		return HEAD_INCOMPLETE;
 	}
-	whole = kept + size;
+	whole = notes->whole;
+	if (whole > HEAD_MAX)
+		return HEAD_NOT_HTTP;
 	verdict = parse_head(work->bytes, whole, is_response, &work->head);
+	kept = notes->kept;
+	size = notes->size;
+	whole = notes->whole;
+	rest = work->length - work->offset;
 	/* Only where a field is to be inserted must a blank line be recognised by its CR. */
 	if (is_response && verdict == HEAD_COMPLETE && work->head.end > whole)
 		verdict = HEAD_INCOMPLETE;
@@ -340,7 +356,7 @@ INLINE u32 read_head(struct connection *connection, struct stream *stream, struc
 }
 
 /* How long the body behind a head is (RFC 9112, 6.3). `none`: this response has no body whatever its fields say. */
-INLINE void begin_body(struct stream *stream, struct work *work, const int is_response, int none)
+INLINE void begin_body(struct stream *stream, struct work *work, int is_response, int none)
 {
 	volatile struct http_head *head = &work->head;
 	u64 owed = stream->left; /* 1: the blank line's LF is yet to come */
