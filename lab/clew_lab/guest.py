@@ -133,13 +133,12 @@ def virtme_argv(image: Image, options: GuestOptions, folder: Path) -> list[str]:
         "--disable-kvm",
         "--force-9p",
         "--user=root",
-        "--kopt=console=ttyS1",
         "--kopt=loglevel=5",
     ]
     argv += [f"--overlay-rwdir={path}" for path in _OVERLAYS]
     argv += [f"--script-sh=exec sh {SHARE_MOUNT}/start"]
     image_share = f"local,id=clew,path={image.root},security_model=none,readonly=on,multidevs=remap"
-    argv += ["--qemu-opts", "-serial", f"file:{folder / 'console.log'}", "-pidfile", str(folder / "qemu.pid")]
+    argv += ["--qemu-opts", "-set", f"chardev.console.path={folder / 'console.log'}", "-pidfile", str(folder / "qemu.pid")]
     return [*argv, "-fsdev", image_share, "-device", "virtio-9p-pci,fsdev=clew,mount_tag=clew.image"]
 
 

@@ -95,7 +95,7 @@ sys.stdout.buffer.write(guest.stdout.readline())
 sys.stdout.flush()
 guest.wait()
 """
-    environment = os.environ | {"PYTHONPATH": f"{CHECKOUT}/lab:{CHECKOUT}"}
+    environment = os.environ | {"PYTHONPATH": f"{CHECKOUT}/lab:{CHECKOUT}", "TMPDIR": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment) as lab:
         assert lab.stdout is not None
         pidfd = os.pidfd_open(int(lab.stdout.readline()))
