@@ -195,6 +195,12 @@ INLINE void skip_body(struct stream *stream, struct source *source, struct work 
 			notes->offset = notes->length;
 			return;
 		}
+		if (state == STREAM_WAITING && stream->left) {
+			/* The LF that the request's blank line still owes. */
+			stream->left = 0;
+			notes->offset++;
+			continue;
+		}
 		if (state == STREAM_WAITING) {
 			give_up(stream, COUNTER_FRAMING_LOST);
 			return;
