@@ -159,7 +159,9 @@ class Path:
         self._next = 0
         return self
 
-    def open(self, role: Role, *, local: bytes = b"\x0a\0\0\x02", remote: bytes = b"\x0a\0\0\x03", ports: tuple[int, int] = (8080, 80)) -> int:
+    def open(
+        self, role: Role, *, local: bytes = b"\x0a\0\0\x02", remote: bytes = b"\x0a\0\0\x03", ports: tuple[int, int] = (8080, 80)
+    ) -> int:
         """A connection comes to be; addresses are 4 or 16 bytes."""
         number, self._next = self._next, self._next + 1
         self._ask(_Kind.OPEN, number, first=role, second=ports[0] << 16 | ports[1], pieces=[local, remote])
@@ -178,7 +180,9 @@ class Path:
         size = sum(map(len, pieces)) if size is None else size
         return self._ask(_Kind.READ, connection, by, size, flags | (SINGLE_BUFFER if single else 0), pieces)
 
-    def write(self, connection: int, pieces: Sequence[bytes], size: int | None = None, *, by: Thread = MAIN, single: bool = False) -> Answer:
+    def write(
+        self, connection: int, pieces: Sequence[bytes], size: int | None = None, *, by: Thread = MAIN, single: bool = False
+    ) -> Answer:
         """A server has sent `size` bytes (all, unless said) of these buffers."""
         size = sum(map(len, pieces)) if size is None else size
         return self._ask(_Kind.WRITE, connection, by, size, SINGLE_BUFFER if single else 0, pieces)
