@@ -100,14 +100,18 @@ INLINE int copy_from_iter(struct iov_iter *iter, u32 total, u32 offset, u8 *to, 
 	u8 type = iter->iter_type;
 	struct iovec *segments;
 	struct iovec segment = {};
-	u64 behind, wanted = total - offset, skip;
+	u64 behind, wanted = total - offset, skip, start = 0;
 	u32 i, done = 0;
 
-	if (type == ITER_UBUF)
-		return bpf_probe_read_user(to, size, (void *)((u64)iter->ubuf + iter->iov_offset - wanted)) ? -1 : 0;
+	if (type == ITER_UBUF) {
+		/* Read as a number: the verifier lets no typed pointer be reckoned with. */
+		bpf_probe_read_kernel(&start, sizeof(start), &iter->ubuf);
+		return bpf_probe_read_user(to, size, (void *)(start + iter->iov_offset - wanted)) ? -1 : 0;
+	}
 	if (type != ITER_IOVEC)
 		return -1;
-	segments = (struct iovec *)iter->IOV_MEMBER;
+	bpf_probe_read_kernel(&start, sizeof(start), &iter->IOV_MEMBER);
+	segments = (struct iovec *)start;
 	behind = iter->iov_offset;
 	for (i = 0; i < SEGMENTS_MAX; i++) {
 		if (behind >= wanted)
