@@ -1,0 +1,216 @@
+"""What the kernel tests share: pods, one agent for all of them, an upstream that records, and what the agent tells.
+
+Everything goes on inside a guest. An agent takes a minute or more to start under emulation, so there is one, which holds every
+policy that the tests need; they are told apart by namespace. Pods are made when a test asks for them, and kept: the agent reads
+its pods file again when that changes. Nothing here waits for a fixed time.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import yaml
+
+from clew_lab.agent import AgentProcess, agent_command
+from clew_lab.load import response_length
+from clew_lab.pods import NODE_ADDRESS, NODE_ADDRESS6, LabPod, PodNetwork
+from tests.kernel.recorder import Recorder
+from tests.kernel.spans import SpanFile
+
+__all__ = ["MISSPELT", "PATIENCE", "PORT", "Rig", "rig"]
+
+PORT = 8000
+PATIENCE = 60.0
+"""Seconds that anything may take which takes a moment on a machine that nobody else uses."""
+
+METRICS = "127.0.0.1:9464"
+MISSPELT = "do_sys_openat3"
+SERVICES = Path(__file__).with_name("services")
+# `traced` looks into the kernel, and into a function that is not there; the others differ by what they say about requests.
+POLICIES: Mapping[str, Mapping[str, object]] = {
+    "traced": {
+        "kernelFunctions": [
+            {"function": "do_sys_openat2", "arguments": [{"name": "filename", "type": "UserString"}], "returns": True},
+            {"function": MISSPELT},
+        ]
+    },
+    "plain": {},
+    "unsampled": {"sampling": {"ratio": "0"}},
+    "ratio": {"sampling": {"ratio": "0.25"}},
+    "ignoreparent": {"sampling": {"ratio": "0", "parentBased": False}},
+    "limited": {"sampling": {"maxPerSecond": 5}},
+    "noinject": {"propagation": {"inject": []}},
+    "noextract": {"propagation": {"extract": []}},
+    "http": {"spans": {"naming": "HTTP"}, "identifiers": {"layout": "Random"}},
+}
+Found = TypeVar("Found")
+_ENTER = 'echo $$ > "$0" && exec "$@"'
+
+
+class Rig:
+    """The network, the agent and the upstream. Attributes that cost something are made when they are first asked for."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        """Start the upstream; `stack` ends what is started here."""
+        self.folder = folder
+        self._stack = stack
+        self.network = stack.enter_context(PodNetwork())
+        self.upstream = Recorder(str(NODE_ADDRESS), str(NODE_ADDRESS6), folder / "upstream.sock")
+        stack.callback(self.upstream.close)
+        self.collector = Recorder(str(NODE_ADDRESS), str(NODE_ADDRESS6), folder / "collector.sock")
+        stack.callback(self.collector.close)
+        self.spans = SpanFile(folder / "spans.jsonl")
+        self.pods_file = folder / "pods.json"
+        self.kernel_before = kernel_objects()
+        self._services: dict[tuple[str, str, str], LabPod] = {}
+        self._number = 0
+
+    @cached_property
+    def agent(self) -> AgentProcess:
+        """The agent, ready. It is in a traced pod itself, so that tracing itself would show."""
+        pod = self.network.pod("agent", "plain")
+        self.network.write_inventory(self.pods_file)
+        environment = {
+            "OTEL_BSP_SCHEDULE_DELAY": "100",
+            "OTEL_BSP_MAX_QUEUE_SIZE": "16384",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://{}:{}".format(*self.collector.address),
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "2",
+        }
+        exporters = [f"file:{self.spans.path}", "otlp"]
+        argv = agent_command(self.policies, self.pods_file, exporters, METRICS)
+        agent = AgentProcess(["sh", "-c", _ENTER, str(pod.container_path / "cgroup.procs"), *argv], environment, sys.stderr)
+        self._stack.enter_context(agent)
+        agent.wait_ready(600)
+        return agent
+
+    @cached_property
+    def policies(self) -> list[Path]:
+        """The policies' files."""
+        found = []
+        for name, spec in POLICIES.items():
+            path = self.folder / f"{name}.yaml"
+            policy = {"apiVersion": "clew.dev/v1alpha1", "kind": "TracingPolicy", "metadata": {"name": name}}
+            path.write_text(yaml.safe_dump({**policy, "spec": {"namespaces": [name], **spec}}))
+            found.append(path)
+        return found
+
+    def service(self, namespace: str, mode: str = "thread", *, upstream: LabPod | None = None, options: Sequence[str] = ()) -> LabPod:
+        """A pod that runs the relay, traced if a policy selects its namespace. One that there is already is given again."""
+        to = self.upstream.address if upstream is None else (str(upstream.address), PORT)
+        key = (namespace, mode, f"{to} {options}")
+        if key not in self._services:
+            pod = self.pod(namespace)
+            self.start(pod, "relay.py", mode, str(PORT), f"{to[0]}:{to[1]}", *options)
+            pod.wait_listening(PORT)
+            self._services[key] = pod
+        return self._services[key]
+
+    def pod(self, namespace: str, *, listed: bool = True) -> LabPod:
+        """A pod of its own; when this returns, the agent knows it."""
+        self._number += 1
+        pod = self.network.pod(f"p{self._number}", namespace, listed=listed)
+        if listed:
+            self.list(pod)
+        return pod
+
+    def list(self, pod: LabPod) -> None:
+        """Tell the agent of a pod, and wait until it has taken note."""
+        pod.listed = True
+        self.network.write_inventory(self.pods_file)
+        if pod.namespace in POLICIES:
+            self.await_said(f"pod {pod.namespace}/{pod.name} is traced")
+
+    def start(self, pod: LabPod, service: str, *arguments: str, **options: object) -> "subprocess.Popen[bytes]":
+        """Run one of the services in a pod."""
+        return pod.popen([sys.executable, str(SERVICES / service), *arguments], **options)
+
+    def await_said(self, text: str) -> str:
+        """Wait until the agent has said something; return the line."""
+        agent = self.agent
+
+        def said() -> str:
+            return next((line for line in list(agent.lines) if text in line), "")
+
+        return until(said, bool, lambda: f"the agent did not say {text!r} but:\n{''.join(agent.lines[-20:])}")
+
+    def counters(self) -> dict[str, int]:
+        """The agent's metrics, by their names without prefix and suffix."""
+        with urllib.request.urlopen(f"http://{METRICS}/metrics", timeout=PATIENCE) as response:
+            lines = response.read().decode().splitlines()
+        pairs = (line.split(" ") for line in lines if line.startswith("clew_"))
+        return {name.removeprefix("clew_").removesuffix("_total"): int(float(value)) for name, value in pairs}
+
+    def await_counters(self, before: Mapping[str, int], wanted: Callable[[Mapping[str, int]], bool]) -> dict[str, int]:
+        """Wait until what was counted since `before` is as wanted, and return it. The agent looks once a second."""
+
+        def counted() -> dict[str, int]:
+            now = self.counters()
+            return {name: now[name] - before[name] for name in now if now[name] != before[name]}
+
+        return until(counted, wanted, lambda: f"counted {counted()}")
+
+    def ask(self, pod: LabPod, target: str, fields: Sequence[str] = (), body: bytes = b"", *, port: int = PORT) -> bytes:
+        """Send one request to a pod, by IPv4; return the answer's body."""
+        lines = [f"{'POST' if body else 'GET'} {target} HTTP/1.1", "Host: pod", *fields, *([f"Content-Length: {len(body)}"] if body else [])]
+        message = "".join(f"{line}\r\n" for line in lines).encode("latin-1") + b"\r\n" + body
+        return self.exchange((str(pod.address), port), [message])
+
+    @staticmethod
+    def exchange(address: tuple[str, int], pieces: Sequence[bytes]) -> bytes:
+        """Send a request in pieces, a system call and a segment each; return the answer's body."""
+        with socket.create_connection(address, timeout=PATIENCE) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for piece in pieces:
+                connection.sendall(piece)
+            return read_answer(connection)
+
+
+def read_answer(connection: socket.socket) -> bytes:
+    """Read one answer; return its body. Raises `AssertionError` for one that is not a 200."""
+    received = b""
+    while (length := response_length(received)) is None or len(received) < length:
+        part = connection.recv(1 << 16)
+        assert part, f"the service closed the connection after {received!r}"
+        received += part
+    assert received.startswith(b"HTTP/1.1 200 "), received
+    return received.partition(b"\r\n\r\n")[2]
+
+
+def until(look: Callable[[], Found], wanted: Callable[[Found], bool], otherwise: Callable[[], str]) -> Found:
+    """Look again and again until what is found is as wanted; `AssertionError` with what `otherwise` says after PATIENCE."""
+    end = time.monotonic() + PATIENCE
+    while not wanted(found := look()):
+        assert time.monotonic() < end, otherwise()
+        time.sleep(0.05)
+    return found
+
+
+def kernel_objects() -> dict[str, list[int]]:
+    """The identities of all BPF programs, maps and links in the kernel."""
+    return {kind: sorted(int(item["id"]) for item in bpftool(kind, "show")) for kind in ("prog", "map", "link")}
+
+
+def bpftool(*arguments: str) -> list[dict[str, object]]:
+    """What bpftool says, as JSON. Raises ``CalledProcessError``."""
+    text = subprocess.run(["bpftool", "-j", *arguments], check=True, capture_output=True, text=True).stdout
+    found = json.loads(text or "[]")
+    return found if isinstance(found, list) else [found]
+
+
+@pytest.fixture(scope="session")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """The rig of this guest."""
+    with ExitStack() as stack:
+        made = Rig(tmp_path_factory.mktemp("rig"), stack)
+        made.agent.wait_ready
+        yield made

@@ -1,0 +1,120 @@
+"""The spans that an agent writes into a file, as the tests look at them: by the identity at the end of their path."""
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SERVER, CLIENT, INTERNAL = 2, 3, 1
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A span of the file. `flags` are those of the W3C; identifiers are hexadecimal, `parent` is empty for a root."""
+
+    trace: str
+    span: str
+    parent: str
+    name: str
+    kind: int
+    flags: int
+    start: int
+    end: int
+    attributes: Mapping[str, object]
+    resource: Mapping[str, object]
+
+    @property
+    def identity(self) -> str:
+        """The last part of the path; empty for a kernel function."""
+        path = self.attributes.get("url.path") or self.attributes.get("url.full") or ""
+        return str(path).rpartition("/")[2]
+
+    @property
+    def pod(self) -> str:
+        """The pod's name."""
+        return str(self.resource.get("k8s.pod.name"))
+
+
+@dataclass
+class SpanFile:
+    """A file of OTLP-JSON lines that grows."""
+
+    path: Path
+    _offset: int = 0
+    _seen: list[Seen] = field(default_factory=list)
+
+    def read(self) -> list[Seen]:
+        """All spans so far."""
+        if self.path.exists():
+            with self.path.open("rb") as file:
+                file.seek(self._offset)
+                whole = file.read().rpartition(b"\n")
+            self._offset += len(whole[0]) + len(whole[1])
+            for line in whole[0].splitlines():
+                self._seen += _spans(json.loads(line))
+        return self._seen
+
+    def of(self, identities: Iterable[str]) -> dict[str, list[Seen]]:
+        """The request spans of these identities, in the order of their start."""
+        found: defaultdict[str, list[Seen]] = defaultdict(list)
+        wanted = set(identities)
+        for span in self.read():
+            if span.identity in wanted:
+                found[span.identity].append(span)
+        return {identity: sorted(spans, key=lambda span: span.start) for identity, spans in found.items()}
+
+    def wait(self, identities: Iterable[str], count: int, timeout: float = PATIENCE) -> dict[str, list[Seen]]:
+        """The same, as soon as each has `count` spans. Raises ``AssertionError`` with how many are missing."""
+        wanted = list(identities)
+        return self._until(lambda: self.of(wanted), lambda found: all(len(found.get(one, ())) >= count for one in wanted), timeout)
+
+    def below(self, parent: str, count: int) -> list[Seen]:
+        """The children of a span, as soon as there are `count`."""
+
+        def look() -> dict[str, list[Seen]]:
+            return {parent: [span for span in self.read() if span.parent == parent]}
+
+        return self._until(look, lambda found: len(found[parent]) >= count, PATIENCE)[parent]
+
+    @staticmethod
+    def _until(
+        look: Callable[[], dict[str, list[Seen]]], wanted: Callable[[dict[str, list[Seen]]], bool], timeout: float
+    ) -> dict[str, list[Seen]]:
+        end = time.monotonic() + timeout
+        while not wanted(found := look()):
+            assert time.monotonic() < end, f"after {timeout:g} s there are { ({key: len(value) for key, value in found.items()}) }"
+            time.sleep(0.1)
+        return found
+
+
+def _spans(request: Mapping[str, list[dict[str, object]]]) -> Iterable[Seen]:
+    for group in request["resourceSpans"]:
+        resource = _values(group["resource"])
+        for scope in group["scopeSpans"]:  # type: ignore[attr-defined]  # JSON of a known form
+            for span in scope["spans"]:
+                yield Seen(
+                    trace=span["traceId"],
+                    span=span["spanId"],
+                    parent=span["parentSpanId"],
+                    name=span["name"],
+                    kind=span["kind"],
+                    flags=span["flags"] & 0xFF,
+                    start=int(span["startTimeUnixNano"]),
+                    end=int(span["endTimeUnixNano"]),
+                    attributes=_values(span),
+                    resource=resource,
+                )
+
+
+def _values(holder: Mapping[str, object]) -> dict[str, object]:
+    attributes = holder["attributes"]
+    assert isinstance(attributes, list)
+    return {item["key"]: _value(item["value"]) for item in attributes}
+
+
+def _value(value: Mapping[str, object]) -> object:
+    (kind, plain), *_ = value.items()
+    return int(str(plain)) if kind == "intValue" else plain
