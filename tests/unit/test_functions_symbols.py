@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from clew_agent.kernel.symbols import (
+    DATA,
     Symbols,
     near_names,
     parse_filter_functions,
@@ -24,6 +25,8 @@ KALLSYMS = "\n".join(
         "ffffffff81000010 t clone_me.isra.0",
         "ffffffff81000020 T memcpy_orig",
         "ffffffff81000030 D jiffies",
+        "ffffffff81000038 T kern_path",
+        "ffffffff8100003c d kern_path",
         "ffffffff81000040 t twice",
         "ffffffff81000050 t twice",
         "ffffffffc0000000 t nf_hook_in\t[nf_conntrack]",
@@ -45,7 +48,7 @@ def test_nothing_is_near() -> None:
     assert near_names("x", NAMES) == []
 
 
-ASKED = ["tcp_sendmsg", "clone_me", "memcpy_orig", "nf_hook_in", "twice", "jiffies", "tcp_v4_rcv", "sendmsg"]
+ASKED = ["tcp_sendmsg", "clone_me", "memcpy_orig", "nf_hook_in", "twice", "jiffies", "tcp_v4_rcv", "sendmsg", "kern_path", "twice"]
 
 
 def test_reading_lists() -> None:
@@ -55,6 +58,8 @@ def test_reading_lists() -> None:
         "clone_me.isra.0": ("",),
         "memcpy_orig": ("",),
         "twice": ("", ""),
+        "jiffies": (DATA,),
+        "kern_path": ("", DATA),
         "nf_hook_in": ("nf_conntrack",),
     }
 
@@ -80,6 +85,13 @@ def test_the_trampoline_of_kretprobes() -> None:
     assert parse_return_trampoline(KALLSYMS) == 0
     assert parse_return_trampoline(KALLSYMS + "ffffffff810a0010 t arch_rethook_trampoline_callback\n") == 0
     assert parse_return_trampoline(KALLSYMS + "ffffffff810a0000 T arch_rethook_trampoline\n") == 0xFFFFFFFF810A0000
+
+
+def test_a_variable_of_the_same_name_hinders_kprobes_only() -> None:
+    symbols = Symbols(None, SYMBOLS.modules)
+    assert why_not("kern_path", True, symbols) is None
+    assert "a function and a variable named kern_path" in (why_not("kern_path", True, symbols, kprobe=True) or "")
+    assert why_not("jiffies", False, symbols) is None
 
 
 def test_no_reason() -> None:

@@ -145,14 +145,17 @@ def generate(
 ) -> Generated:
     """Generate the programs of all requests; ``modes`` says how to hook each function (see ``planning.mode_for``).
 
-    ``symbols`` tell which functions cannot be hooked (``symbols.read_symbols``); ``return_trampoline`` is ``symbols.read_return_trampoline()``; without it a return that a kretprobe misses is noticed late.
+    ``symbols`` tell which functions cannot be hooked (``symbols.read_symbols``). ``return_trampoline`` is
+    ``symbols.read_return_trampoline()``; without it a return that a kretprobe misses is noticed late.
+
     A request that cannot be met becomes a problem and leaves the others alone.
     """
     plans: list[FunctionPlan] = []
     problems: list[Problem] = []
     for request in requests:
         try:
-            if reason := why_not(request.name, btf.function(request.name) is not None, symbols):
+            kprobe = modes.get(request.name) is Mode.KPROBE
+            if reason := why_not(request.name, btf.function(request.name) is not None, symbols, kprobe=kprobe):
                 raise FunctionError("FunctionNotTraceable", reason)
             plans.append(plan_function(btf, request))
         except FunctionError as error:

@@ -19,6 +19,7 @@ FILTER_FUNCTIONS = (
 KALLSYMS = Path("/proc/kallsyms")
 
 _TRAMPOLINE = re.compile(r"^([0-9a-f]+) [tT] (?:arch_rethook_trampoline|__kretprobe_trampoline)$", re.MULTILINE)
+DATA = "(data)"
 _CLONES = (".isra.0", ".constprop.0", ".part.0")
 _NEAR = 3
 _LENGTHS = 4
@@ -29,7 +30,7 @@ class Symbols:
     """What was read about the names that were asked for; either is None where it could not be read.
 
     ``traceable`` are those that can be traced. ``modules`` has, for each name (and for the compiler's clones of it) that is there,
-    where it is, as often as it is there: a module's name, or "" for the kernel itself.
+    where it is, as often as it is there: a module's name, "" for the kernel itself, or ``DATA`` for what is no code.
     """
 
     traceable: frozenset[str] | None
@@ -43,18 +44,18 @@ def parse_filter_functions(text: str, names: Iterable[str]) -> frozenset[str]:
 
 
 def parse_kallsyms(text: str, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Where the code symbols of these names, and the compiler's clones of them, are, by ``/proc/kallsyms``.
+    """Where the symbols of these names, and the compiler's clones of them, are, by ``/proc/kallsyms``.
 
     The text has ten megabytes, so it is searched for each name and never taken apart.
     """
     found: dict[str, list[str]] = {}
-    for name in names:
+    for name in dict.fromkeys(names):
         for symbol in (name, *(f"{name}{suffix}" for suffix in _CLONES)):
             at = -1
             while (at := text.find(f" {symbol}", at + 1)) >= 0:
                 rest = text[at + 1 + len(symbol) : text.find("\n", at)]
-                if text[at - 1] in "tTwW" and (not rest or rest.startswith("\t[")):
-                    found.setdefault(symbol, []).append(rest.strip("\t[]"))
+                if not rest or rest.startswith("\t["):
+                    found.setdefault(symbol, []).append(rest.strip("\t[]") if text[at - 1] in "tTwW" else DATA)
     return {symbol: tuple(places) for symbol, places in found.items()}
 
 
@@ -91,9 +92,15 @@ def _read(path: Path) -> str | None:
         return None
 
 
-def why_not(name: str, described: bool, symbols: Symbols) -> str | None:
-    """Why a function cannot be hooked, or None where nothing speaks against it. ``described``: BTF has it."""
+def why_not(name: str, described: bool, symbols: Symbols, *, kprobe: bool = False) -> str | None:
+    """Why a function cannot be hooked (by ``kprobe``, or else fentry), or None where nothing speaks against it.
+
+    ``described``: BTF has it.
+    """
     places = (symbols.modules or {}).get(name, ())
+    if kprobe and "" in places and DATA in places:
+        return f"the kernel has a function and a variable named {name}, and kprobes cannot tell which is meant"
+    places = tuple(place for place in places if place != DATA)
     if places and "" not in places:
         return f"{name} is in the module {places[0]}; only functions of the kernel itself can be recorded"
     if places.count("") > 1:
