@@ -146,7 +146,8 @@ INLINE void begin_client_request(struct connection *connection, struct sk_msg_md
 	count(COUNTER_CLIENT_REQUESTS);
 	parent = identify_request(context, work, now);
 	new_span_id(context->span_id, context);
-	open_request(connection, work);
+	if (!open_request(connection, work))
+		return;
 	if (work->head.traceparents) {
 		count(COUNTER_ADOPTED);
 		return;
@@ -244,14 +245,22 @@ int clew_inject(struct sk_msg_md *message)
 			give_up(&connection->out, COUNTER_BUSY);
 			return SK_PASS;
 		}
+		work->owner = connection->about.id;
 		work->offset = 0;
 		work->length = message->size;
 		work->look = FIRST_LOOK;
 		work->inserted = 0;
 		if (!connection->send_seen)
 			note_body(connection, work);
+	} else if (work->owner != connection->about.id) {
+		/* Run in the middle of another connection's rounds. */
+		give_up(&connection->out, COUNTER_BUSY);
+		return SK_PASS;
 	}
 	again = send_requests(connection, &source, work);
+	/* The next round would not get as far as here, where the buffer is released. */
+	if (connection->out.state == STREAM_GIVEN_UP)
+		again = 0;
 	if (again && work->rounds < ROUNDS_MAX) {
 		work->rounds++;
 		inject_again.call(message, 0);

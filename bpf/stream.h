@@ -64,6 +64,7 @@ BPF_TABLE("lru_hash", u64, struct kept_head, heads, HEADS_MAX);
  * (the trampoline's recursion check), and sk_msg, which has no such check, sets `busy`. */
 struct work {
 	u64 busy;
+	u64 owner;   /* sk_msg: the connection whose message is under way */
 	u32 rounds;
 	u32 offset;  /* bytes of the message that are dealt with */
 	u32 length;  /* bytes of the message */
