@@ -4,6 +4,7 @@ A conversation is made from a seed and a number alone, so that both ends (servic
 every byte beforehand, and a failure can be had again.
 """
 
+import itertools
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,13 @@ from dataclasses import dataclass
 TOKEN = bytes(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.!~"[byte % 67] for byte in range(256))
 VALUE = bytes((b" \t!#$%&'()*+,-./0123456789:;<=>?@ABCXYZ[]^_`abcxyz{|}~\"" + bytes(range(0xA0, 0x100)))[byte % 150] for byte in range(256))
 OWN = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-DECOYS = (b"X-Traceparent: " + OWN, b"X-Foo: traceparent: " + OWN, b"traceparent-x: " + OWN, b"tracestate: a=b,c=d", b"Upgrade-Insecure-Requests: 1")
+DECOYS = (
+    b"X-Traceparent: " + OWN,
+    b"X-Foo: traceparent: " + OWN,
+    b"traceparent-x: " + OWN,
+    b"tracestate: a=b,c=d",
+    b"Upgrade-Insecure-Requests: 1",
+)
 METHODS = (b"GET", b"GET", b"GET", b"POST", b"PUT", b"HEAD", b"DELETE", b"OPTIONS", b"PROPFIND", b"M-SEARCH")
 LOOKALIKE = b"GET /body HTTP/1.1\r\nHost: body\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n0\r\n\r\n"
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -184,6 +191,6 @@ def _writes(rng: random.Random, start: int, end: int) -> tuple[Write, ...]:
     if way < 0.55:
         return (Write("sendfile", start, end),)
     edges = [start, *cuts, end]
-    pairs = list(zip(edges, edges[1:], strict=False))
+    pairs = list(itertools.pairwise(edges))
     hows = [rng.choice(("send", "send", "more")) for _ in pairs[1:]]
     return tuple(Write(how, *pair) for how, pair in zip([*hows, "send"], pairs, strict=True))

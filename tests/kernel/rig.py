@@ -6,7 +6,6 @@ its pods file again when that changes. Nothing here waits for a fixed time.
 """
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -14,16 +13,15 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 import yaml
-
 from clew_lab.agent import AgentProcess, agent_command
 from clew_lab.load import response_length
 from clew_lab.pods import NODE_ADDRESS, NODE_ADDRESS6, LabPod, PodNetwork
+
 from tests.kernel.recorder import Recorder
 from tests.kernel.spans import SpanFile
 
@@ -58,10 +56,10 @@ _ENTER = 'echo $$ > "$0" && exec "$@"'
 
 
 class Rig:
-    """The network, the agent and the upstream. Attributes that cost something are made when they are first asked for."""
+    """The network, the upstream, the collector, the agent, and the pods that tests have asked for."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
-        """Start the upstream; `stack` ends what is started here."""
+        """Start all but the pods; `stack` ends what is started here."""
         self.folder = folder
         self._stack = stack
         self.network = stack.enter_context(PodNetwork())
@@ -74,28 +72,25 @@ class Rig:
         self.kernel_before = kernel_objects()
         self._services: dict[tuple[str, str, str], LabPod] = {}
         self._number = 0
-
-    @cached_property
-    def agent(self) -> AgentProcess:
-        """The agent, ready. It is in a traced pod itself, so that tracing itself would show."""
-        pod = self.network.pod("agent", "plain")
+        agent_pod = self.network.pod("agent", "plain")
         self.network.write_inventory(self.pods_file)
+        self.agent = self._start_agent(agent_pod)
+
+    def _start_agent(self, pod: LabPod) -> AgentProcess:
+        """Start the agent, in a traced pod, so that tracing itself would show; return it when it is ready."""
         environment = {
             "OTEL_BSP_SCHEDULE_DELAY": "100",
-            "OTEL_BSP_MAX_QUEUE_SIZE": "16384",
             "OTEL_EXPORTER_OTLP_ENDPOINT": "http://{}:{}".format(*self.collector.address),
             "OTEL_EXPORTER_OTLP_TIMEOUT": "2",
         }
         exporters = [f"file:{self.spans.path}", "otlp"]
-        argv = agent_command(self.policies, self.pods_file, exporters, METRICS)
+        argv = agent_command(self._write_policies(), self.pods_file, exporters, METRICS)
         agent = AgentProcess(["sh", "-c", _ENTER, str(pod.container_path / "cgroup.procs"), *argv], environment, sys.stderr)
         self._stack.enter_context(agent)
         agent.wait_ready(600)
         return agent
 
-    @cached_property
-    def policies(self) -> list[Path]:
-        """The policies' files."""
+    def _write_policies(self) -> list[Path]:
         found = []
         for name, spec in POLICIES.items():
             path = self.folder / f"{name}.yaml"
@@ -136,12 +131,11 @@ class Rig:
 
     def await_said(self, text: str) -> str:
         """Wait until the agent has said something; return the line."""
-        agent = self.agent
 
         def said() -> str:
-            return next((line for line in list(agent.lines) if text in line), "")
+            return next((line for line in list(self.agent.lines) if text in line), "")
 
-        return until(said, bool, lambda: f"the agent did not say {text!r} but:\n{''.join(agent.lines[-20:])}")
+        return until(said, bool, lambda: f"the agent did not say {text!r} but:\n{''.join(self.agent.lines[-20:])}")
 
     def counters(self) -> dict[str, int]:
         """The agent's metrics, by their names without prefix and suffix."""
@@ -161,7 +155,8 @@ class Rig:
 
     def ask(self, pod: LabPod, target: str, fields: Sequence[str] = (), body: bytes = b"", *, port: int = PORT) -> bytes:
         """Send one request to a pod, by IPv4; return the answer's body."""
-        lines = [f"{'POST' if body else 'GET'} {target} HTTP/1.1", "Host: pod", *fields, *([f"Content-Length: {len(body)}"] if body else [])]
+        sized = [f"Content-Length: {len(body)}"] if body else []
+        lines = [f"{'POST' if body else 'GET'} {target} HTTP/1.1", "Host: pod", *fields, *sized]
         message = "".join(f"{line}\r\n" for line in lines).encode("latin-1") + b"\r\n" + body
         return self.exchange((str(pod.address), port), [message])
 
@@ -195,12 +190,13 @@ def until(look: Callable[[], Found], wanted: Callable[[Found], bool], otherwise:
     return found
 
 
-def kernel_objects() -> dict[str, list[int]]:
-    """The identities of all BPF programs, maps and links in the kernel."""
-    return {kind: sorted(int(item["id"]) for item in bpftool(kind, "show")) for kind in ("prog", "map", "link")}
+def kernel_objects() -> dict[str, list[str]]:
+    """What BPF there is in the kernel: programs, maps and links, and the programs that are attached to cgroups."""
+    found = {kind: sorted(f"{item['id']} {item.get('name', '')}" for item in bpftool(kind, "show")) for kind in ("prog", "map", "link")}
+    return {**found, "cgroup": sorted(str(item) for item in bpftool("cgroup", "tree") if item.get("programs"))}
 
 
-def bpftool(*arguments: str) -> list[dict[str, object]]:
+def bpftool(*arguments: str) -> list[dict[str, Any]]:
     """What bpftool says, as JSON. Raises ``CalledProcessError``."""
     text = subprocess.run(["bpftool", "-j", *arguments], check=True, capture_output=True, text=True).stdout
     found = json.loads(text or "[]")
@@ -211,6 +207,4 @@ def bpftool(*arguments: str) -> list[dict[str, object]]:
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """The rig of this guest."""
     with ExitStack() as stack:
-        made = Rig(tmp_path_factory.mktemp("rig"), stack)
-        made.agent.wait_ready
-        yield made
+        yield Rig(tmp_path_factory.mktemp("rig"), stack)

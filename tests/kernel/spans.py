@@ -43,28 +43,30 @@ class SpanFile:
     """A file of OTLP-JSON lines that grows."""
 
     path: Path
+    all: list[Seen] = field(default_factory=list)
     _offset: int = 0
-    _seen: list[Seen] = field(default_factory=list)
+    _by_identity: defaultdict[str, list[Seen]] = field(default_factory=lambda: defaultdict(list))
+    _by_parent: defaultdict[str, list[Seen]] = field(default_factory=lambda: defaultdict(list))
 
-    def read(self) -> list[Seen]:
-        """All spans so far."""
-        if self.path.exists():
-            with self.path.open("rb") as file:
-                file.seek(self._offset)
-                whole = file.read().rpartition(b"\n")
-            self._offset += len(whole[0]) + len(whole[1])
-            for line in whole[0].splitlines():
-                self._seen += _spans(json.loads(line))
-        return self._seen
+    def read(self) -> None:
+        """Take what has been written since the last time."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            file.seek(self._offset)
+            whole, newline, _ = file.read().rpartition(b"\n")
+        self._offset += len(whole) + len(newline)
+        for line in whole.splitlines():
+            for span in _spans(json.loads(line)):
+                self.all.append(span)
+                self._by_identity[span.identity].append(span)
+                self._by_parent[span.parent].append(span)
 
     def of(self, identities: Iterable[str]) -> dict[str, list[Seen]]:
-        """The request spans of these identities, in the order of their start."""
-        found: defaultdict[str, list[Seen]] = defaultdict(list)
-        wanted = set(identities)
-        for span in self.read():
-            if span.identity in wanted:
-                found[span.identity].append(span)
-        return {identity: sorted(spans, key=lambda span: span.start) for identity, spans in found.items()}
+        """The request spans of these identities, in the order of their start; nothing for an identity that has none."""
+        self.read()
+        found = {identity: self._by_identity.get(identity, []) for identity in identities}
+        return {identity: sorted(spans, key=lambda span: span.start) for identity, spans in found.items() if spans}
 
     def wait(self, identities: Iterable[str], count: int, timeout: float = PATIENCE) -> dict[str, list[Seen]]:
         """The same, as soon as each has `count` spans. Raises ``AssertionError`` with how many are missing."""
@@ -75,7 +77,8 @@ class SpanFile:
         """The children of a span, as soon as there are `count`."""
 
         def look() -> dict[str, list[Seen]]:
-            return {parent: [span for span in self.read() if span.parent == parent]}
+            self.read()
+            return {parent: self._by_parent[parent]}
 
         return self._until(look, lambda found: len(found[parent]) >= count, PATIENCE)[parent]
 

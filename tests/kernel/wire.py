@@ -1,6 +1,9 @@
 """What was added to a message on its way, and what it says."""
 
+import base64
+import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _FIELD = re.compile(rb"traceparent: 00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})\r\n(?:tracestate: ([^\r\n]*)\r\n)?")
@@ -42,3 +45,8 @@ def call_of(identity: str, fields: bytes = b"") -> bytes:
 def traceparent(flags: str = "01", trace: str = GIVEN, parent: str = GIVEN_PARENT) -> str:
     """A traceparent's value."""
     return f"00-{trace}-{parent}-{flags}"
+
+
+def order(to: Sequence[object] | str, *pieces: bytes, **more: object) -> bytes:
+    """The body of a request for /raw/… (services/relay.py): send these pieces there, in the way that `more` says."""
+    return json.dumps({"to": to, "pieces": [base64.b64encode(piece).decode() for piece in pieces], **more}).encode()

@@ -6,6 +6,7 @@ that the kernel takes sends in part.
 """
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -130,7 +131,7 @@ def deliver(connection: socket.socket, data: bytes, write: Write) -> None:
                 whole(connection, part[at : at + 1])
         case "writev":
             edges = [write.start, *write.cuts, write.end]
-            sent = connection.sendmsg([data[a:b] for a, b in zip(edges, edges[1:], strict=False)])
+            sent = connection.sendmsg([data[a:b] for a, b in itertools.pairwise(edges)])
             whole(connection, part[sent:])
         case "sendfile":
             # A file for each: the kernel sends from its pages, some time later.

@@ -7,6 +7,8 @@ is an identity that goes with every call it leads to, so that whoever sees the c
     /forward/ID  the same, with the request's own trace fields, byte for byte
     /raw/ID      sends what the JSON body says (see `raw`)
     /open/N/ID   opens a file N times
+    /later/ID    asks the upstream for /up/ID when the answer has been sent
+    /leave/ID    has a thread do so that is made before
     anything     answers at once
 
 It reads and writes sockets itself, so that tests say exactly which bytes are sent, and in which system calls.
@@ -41,6 +43,7 @@ class Relay:
         self.kept: dict[str, socket.socket] = {}
         self.pool = ThreadPoolExecutor(POOL)
         self.ask = self.call
+        self.answered = threading.Event()
 
     def read(self, connection: socket.socket) -> bytes | None:
         """One message, head and body; None when the peer is done."""
@@ -57,6 +60,9 @@ class Relay:
         with connection, suppress(ConnectionError):
             while request := self.read(connection):
                 connection.sendall(answer(self.work(request)))
+                self.answered.set()
+                if request.startswith(b"GET /later/"):
+                    self.call(target_of(request))
                 if b"\r\nConnection: close\r\n" in request:
                     return
 
@@ -71,15 +77,22 @@ class Relay:
         verb, *rest = request.split(b" ", 2)[1].strip(b"/").split(b"/")
         match verb:
             case b"call":
-                return self.ask(b"/up/" + rest[-1])
+                return self.ask(target_of(request))
             case b"forward":
-                return self.ask(b"/up/" + rest[-1], b"".join(TRACE_FIELDS.findall(head + b"\r\n")))
+                return self.ask(target_of(request), b"".join(TRACE_FIELDS.findall(head + b"\r\n")))
             case b"raw":
                 return self.raw(json.loads(body))
+            case b"leave":
+                threading.Thread(target=self.outlive, args=[target_of(request)]).start()
             case b"open":
                 for _ in range(int(rest[0])):
                     os.close(os.open("/etc/hostname", os.O_RDONLY))
         return b"ok"
+
+    def outlive(self, target: bytes) -> None:
+        """Ask the upstream once the request that led here is over."""
+        self.answered.wait()
+        self.call(target)
 
     def call(self, target: bytes, fields: bytes = b"") -> bytes:
         """Ask the upstream, over a new connection."""
@@ -166,6 +179,11 @@ def answer(body: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
 
+def target_of(request: bytes) -> bytes:
+    """What is asked of the upstream."""
+    return b"/up/" + request.split(b" ", 2)[1].rpartition(b"/")[2]
+
+
 def connections(listener: socket.socket) -> Iterator[socket.socket]:
     while True:
         yield listener.accept()[0]
@@ -195,6 +213,7 @@ def thread(relay: Relay, listener: socket.socket) -> None:
 
 def helper(relay: Relay, listener: socket.socket) -> None:
     """A thread for each connection, and another one for each call of the upstream."""
+
     def delegate(*arguments: bytes) -> bytes:
         answers: list[bytes] = []
         worker = threading.Thread(target=lambda: answers.append(relay.call(*arguments)))
@@ -214,6 +233,7 @@ def borrow(relay: Relay, listener: socket.socket) -> None:
 
 def mixed(relay: Relay, listener: socket.socket) -> None:
     """A thread for each connection, which first has a helper of its own do something, then calls by a pool that grows."""
+
     def delegate(*arguments: bytes) -> bytes:
         worker = threading.Thread(target=int)
         worker.start()

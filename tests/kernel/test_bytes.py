@@ -1,0 +1,145 @@
+"""What a service receives is what was sent, plus the fields, to the byte."""
+
+import json
+import os
+import random
+import subprocess
+from collections import Counter
+from collections.abc import Mapping
+
+import pytest
+from clew_lab.pods import LabPod
+
+from tests.kernel.recorder import ANSWER, CONTINUE
+from tests.kernel.rig import PORT, SERVICES, Rig
+from tests.kernel.spans import CLIENT, SERVER
+from tests.kernel.wire import added, call_of, order, traceparent
+
+pytestmark = pytest.mark.limit(600)
+
+REQUESTS = 10_000
+REQUESTS_BESIDE = 1_500
+PEER = SERVICES / "peer.py"
+
+
+def converse(rig: Rig, client: LabPod, server: LabPod, requests: int, *options: str) -> tuple[Counter[str], dict[str, int]]:
+    """Have random conversations between two pods; return what the server counted, and what the agent counted meanwhile."""
+    seed = random.randrange(1 << 32)
+    before = rig.counters()
+    common = [str(seed), str(requests), str(PORT)]
+    addresses = [str(server.address), str(server.address6)]
+    serving = rig.start(server, PEER.name, "serve", *common, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    server.wait_listening(PORT)
+    sending = rig.start(client, PEER.name, "send", *common, *addresses, *options, stderr=subprocess.PIPE, text=True)
+    _, client_said = sending.communicate()
+    server_said, server_failed = serving.communicate()
+    assert (sending.returncode, serving.returncode) == (0, 0), f"{server_failed}\n{client_said}"
+    counts = Counter[str](json.loads(server_said))
+    print(f"{os.uname().release}, seed {seed}: {dict(counts)}")
+
+    def told(counted: Mapping[str, int]) -> bool:
+        return counted.get("kernel_injected", 0) >= counts["added"] and counted.get("kernel_adopted", 0) >= counts["own"]
+
+    return counts, rig.await_counters(before, told)
+
+
+def test_random_conversations(rig: Rig) -> None:
+    counts, counted = converse(rig, rig.pod("unsampled"), rig.pod("elsewhere"), REQUESTS)
+    assert counts["requests"] >= REQUESTS
+    assert counted["kernel_client_requests"] == counts["requests"]
+    assert (counted["kernel_injected"], counted["kernel_adopted"]) == (counts["added"], counts["own"])
+    assert counted.get("kernel_not_injected_space", 0) == counts["bare"]
+    assert counts["bare"] < counts["requests"] / 50
+    assert "kernel_framing_lost" not in counted
+
+
+def test_random_conversations_between_traced_pods(rig: Rig) -> None:
+    counts, counted = converse(rig, rig.pod("unsampled"), rig.pod("unsampled"), REQUESTS_BESIDE)
+    assert counted["kernel_client_requests"] == counted["kernel_server_requests"] == counts["requests"]
+    assert counted.get("kernel_not_injected_space", 0) == counts["bare"]
+    assert "kernel_framing_lost" not in counted
+
+
+def test_sends_that_the_kernel_takes_in_part(rig: Rig) -> None:
+    counts, counted = converse(rig, rig.pod("unsampled"), rig.pod("elsewhere"), REQUESTS_BESIDE, "--impatient")
+    assert counted["kernel_send_cut"] > 0
+    assert counts["added"] > counts["requests"] / 2
+
+
+def test_by_ipv6(rig: Rig) -> None:
+    service = rig.service("plain")
+    whole = call_of("six")
+    request = b"POST /raw/to-six HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s"
+    told = order(rig.upstream.address6, whole)
+    rig.exchange((str(service.address6), PORT), [request % (len(told), told)])
+    sent = added(whole, rig.upstream.wait("six"))
+    (server,) = rig.spans.wait(["to-six"], 1)["to-six"]
+    (client,) = rig.spans.wait(["six"], 1)["six"]
+    assert (sent.trace, sent.parent, client.parent) == (server.trace, client.span, server.span)
+    assert server.attributes["server.address"] == str(service.address6)
+    assert client.attributes["network.peer.address"] == rig.upstream.address6[0]
+
+
+def test_unix_sockets_are_not_touched(rig: Rig) -> None:
+    before = rig.counters()
+    whole = call_of("unix")
+    assert rig.ask(rig.service("plain"), "/raw/to-unix", body=order(rig.upstream.path, whole)) == ANSWER
+    assert rig.upstream.wait("unix") == whole
+    rig.ask(rig.service("plain"), "/call/after-unix")
+    rig.spans.wait(["after-unix"], 2)
+    assert rig.spans.of(["unix"]) == {}
+    rig.await_counters(before, lambda counted: counted.get("kernel_client_requests") == 1)
+
+
+def test_connections_used_again(rig: Rig) -> None:
+    service = rig.service("plain")
+    names = [f"again-{number}" for number in range(5)]
+    for name in names:
+        rig.ask(service, f"/raw/by-{name}", body=order(rig.upstream.address, call_of(name), keep="again"))
+    found = rig.spans.wait([*names, *(f"by-{name}" for name in names)], 1)
+    for name in names:
+        sent = added(call_of(name), rig.upstream.wait(name))
+        (server,), (client,) = found[f"by-{name}"], found[name]
+        assert (sent.trace, sent.parent, client.parent) == (server.trace, client.span, server.span)
+
+
+def test_connections_older_than_tracing(rig: Rig) -> None:
+    pod = rig.pod("plain", listed=False)
+    rig.start(pod, "relay.py", "thread", str(PORT), "{}:{}".format(*rig.upstream.address))
+    pod.wait_listening(PORT)
+
+    def ask(name: str) -> None:
+        rig.ask(pod, f"/raw/by-{name}", body=order(rig.upstream.address, call_of(name), keep="old"))
+
+    ask("old-0")
+    rig.list(pod)
+    assert "1 connections are older" in rig.await_said(f"pod plain/{pod.name} is traced")
+    for number in range(1, 4):
+        ask(f"old-{number}")
+    assert [rig.upstream.wait(f"old-{number}") == call_of(f"old-{number}") for number in range(4)] == [True, True, False, False]
+    for number in (2, 3):
+        sent = added(call_of(f"old-{number}"), rig.upstream.wait(f"old-{number}"))
+        (server,) = rig.spans.wait([f"by-old-{number}"], 1)[f"by-old-{number}"]
+        assert sent.trace == server.trace
+
+
+def test_continue_is_passed_through(rig: Rig) -> None:
+    head = b"POST /up/expecting HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+    service = rig.service("plain")
+    rig.ask(service, "/raw/expects", body=order(rig.upstream.address, head, keep="expecting", silent=True))
+    answered = rig.ask(service, "/raw/continues", body=order(rig.upstream.address, b"body", keep="expecting"))
+    assert answered == CONTINUE
+    added(head + b"body", rig.upstream.wait("expecting"))
+
+
+def test_span_covers_a_large_answer(rig: Rig) -> None:
+    service = rig.service("plain")
+    name = "large"
+    head = b"POST /up/large HTTP/1.1\r\nHost: a\r\nContent-Length: 400000\r\n\r\n"
+    body = random.randbytes(400_000)
+    rig.ask(service, "/raw/sends-large", [f"traceparent: {traceparent()}"], order(rig.upstream.address, head, body))
+    added(head + body, rig.upstream.wait(name))
+    (server,) = rig.spans.wait(["sends-large"], 1)["sends-large"]
+    (client,) = rig.spans.wait([name], 1)[name]
+    assert (server.kind, client.kind) == (SERVER, CLIENT)
+    assert server.start < client.start < client.end < server.end

@@ -1,0 +1,92 @@
+"""Whom the agent leaves alone, and what is counted when something is lost."""
+
+import os
+import signal
+
+import pytest
+from clew_lab.load import closed_loop, get
+from clew_lab.pods import LabPod
+
+from tests.kernel.recorder import ANSWER
+from tests.kernel.rig import PORT, Rig, bpftool, until
+from tests.kernel.wire import added, call_of, order, traceparent
+
+pytestmark = pytest.mark.limit(600)
+
+AWAY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+OPENED = 200
+
+
+def members(table: str) -> int:
+    """How many elements a map of the agent has."""
+    (found,) = [item for item in bpftool("map", "show") if item.get("name") == table]
+    return len(bpftool("map", "dump", "id", str(found["id"])))
+
+
+def open_files(pod: LabPod, requests: int) -> None:
+    """Have a pod open files, which its policy looks at."""
+    result = closed_loop((str(pod.address), PORT), lambda number: get("pod", f"/open/{OPENED}/{number}"), connections=2, count=requests)
+    assert (result.requests, result.failures) == (requests, 0)
+
+
+def test_pods_that_no_policy_selects(rig: Rig) -> None:
+    service = rig.service("elsewhere")
+    before, in_table = rig.counters(), members("sockets")
+    whole = call_of("elsewhere", f"traceparent: {traceparent()}\r\n".encode())
+    rig.ask(service, "/raw/bystander", [f"traceparent: {traceparent()}"], order(rig.upstream.address, whole, keep="yes"))
+    rig.ask(service, "/call/bystander-call", [f"traceparent: {traceparent()}"])
+    assert rig.upstream.wait("elsewhere") == whole
+    assert rig.upstream.wait("bystander-call") == call_of("bystander-call")
+    assert members("sockets") == in_table
+    rig.ask(rig.service("plain"), "/call/after-bystander")
+    rig.spans.wait(["after-bystander"], 2)
+    assert rig.spans.of(["elsewhere", "bystander", "bystander-call"]) == {}
+    counted = rig.await_counters(before, lambda counted: counted.get("kernel_client_requests") == 1)
+    assert counted["kernel_server_requests"] == 1
+
+
+def test_clients_of_traced_pods_are_in_the_table(rig: Rig) -> None:
+    in_table = members("sockets")
+    rig.ask(rig.service("plain"), "/raw/member", body=order(rig.upstream.address, call_of("member"), keep="member"))
+    assert members("sockets") == in_table + 1
+
+
+def test_the_agent_does_not_trace_itself(rig: Rig) -> None:
+    rig.ask(rig.service("plain"), "/call/exported")
+    rig.spans.wait(["exported"], 2)
+    heads = until(lambda: list(rig.collector.heads), bool, lambda: "nothing was exported")
+    assert all(head.startswith(b"POST /v1/traces ") for head in heads)
+    assert not any(b"traceparent" in head.lower() for head in heads)
+    rig.counters()
+    assert [span for span in rig.spans.all if span.pod == "agent"] == []
+
+
+def test_collector_that_is_away(rig: Rig) -> None:
+    service = rig.service("traced")
+    before = rig.counters()
+    rig.collector.answer = AWAY
+    try:
+        open_files(service, 60)
+        rig.await_counters(before, lambda counted: counted.get("export_retries", 0) > 0)
+        rig.await_counters(before, lambda counted: counted.get("export_spans_dropped_queue_full", 0) > 0)
+    finally:
+        rig.collector.answer = ANSWER
+    rig.await_said("export works again")
+    until(rig.counters, lambda now: now["export_queue_length"] < 100, lambda: "the queue does not become shorter")
+
+
+def test_ring_that_is_full(rig: Rig) -> None:
+    service = rig.service("traced")
+    before = rig.counters()
+    os.kill(rig.agent.pid, signal.SIGSTOP)
+    try:
+        open_files(service, 200)
+        rig.ask(service, "/call/while-stopped")
+    finally:
+        os.kill(rig.agent.pid, signal.SIGCONT)
+    assert added(call_of("while-stopped"), rig.upstream.wait("while-stopped")).flags == 1
+    counted = rig.await_counters(before, lambda counted: counted.get("kernel_ring_full", 0) > 0)
+    assert counted["kernel_server_requests"] == 201
+    until(rig.counters, lambda now: now["export_queue_length"] < 100, lambda: "the queue does not become shorter")
+    rig.ask(service, "/call/after-overflow")
+    rig.spans.wait(["after-overflow"], 2)
