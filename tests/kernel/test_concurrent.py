@@ -1,12 +1,12 @@
 """Many requests at once through two services: every call below its own request, by the identity in the URL."""
 
-import os
 import time
 from collections import Counter
 
 import pytest
 from clew_lab.load import closed_loop, get
 
+from tests.kernel.figures import Record
 from tests.kernel.rig import PORT, Rig
 from tests.kernel.spans import CLIENT, SERVER, Seen
 
@@ -32,7 +32,7 @@ def judge(spans: list[Seen], owners: dict[str, str], identity: str) -> str:
     return "whole" if whole and len({span.trace for span in spans}) == 1 else "wrong"
 
 
-def test_parents_under_load(rig: Rig) -> None:
+def test_parents_under_load(rig: Rig, record_property: Record) -> None:
     behind = rig.service("plain")
     front = rig.service("plain", upstream=behind)
     names = [f"load-{number}" for number in range(REQUESTS)]
@@ -47,9 +47,10 @@ def test_parents_under_load(rig: Rig) -> None:
     owners = {span.span: identity for identity, spans in found.items() for span in spans}
     verdicts = Counter(judge(found.get(name, []), owners, name) for name in names)
     share = verdicts["whole"] / REQUESTS
-    print(
-        f"{os.uname().release}: {REQUESTS} requests over {CONNECTIONS} connections in {result.seconds:.0f} s: "
-        f"{share:.2%} of the traces are whole, {verdicts['wrong']} parents are wrong"
+    record_property(
+        "parents",
+        f"{REQUESTS} requests over {CONNECTIONS} connections in {result.seconds:.0f} s: {share:.2%} of the traces are whole, "
+        f"{verdicts['wrong']} have a wrong parent",
     )
     assert verdicts["wrong"] == 0
     assert share > WHOLE

@@ -5,6 +5,7 @@ import math
 import pytest
 from clew_lab.load import closed_loop, get
 
+from tests.kernel.figures import Record
 from tests.kernel.rig import PORT, Rig
 from tests.kernel.wire import GIVEN, Added, added, call_of, traceparent
 
@@ -44,10 +45,10 @@ def test_nothing_by_ratio_0(rig: Rig) -> None:
     assert_spans(rig, sent)
 
 
-def test_a_quarter_by_ratio(rig: Rig) -> None:
+def test_a_quarter_by_ratio(rig: Rig, record_property: Record) -> None:
     sent = drive(rig, "ratio", REQUESTS)
     sampled = sum(one.flags for one in sent.values())
-    print(f"{sampled} of {REQUESTS} sampled")
+    record_property("sampled", f"{sampled} of {REQUESTS}")
     assert abs(sampled - REQUESTS / 4) < DEVIATIONS * math.sqrt(REQUESTS * 0.25 * 0.75)
     assert_spans(rig, sent)
 

@@ -10,6 +10,7 @@ import pytest
 from clew_lab.load import closed_loop, get
 from clew_lab.pods import LabPod
 
+from tests.kernel.figures import Record
 from tests.kernel.recorder import TRACEPARENT
 from tests.kernel.rig import PORT, Rig
 from tests.kernel.spans import CLIENT, SERVER, Seen
@@ -76,18 +77,18 @@ def test_many_at_once(rig: Rig, mode: str) -> None:
 
 @pytest.mark.usefixtures("slow_upstream")
 @pytest.mark.parametrize("mode", ["handoff", "helper"])
-def test_many_helpers_at_once(rig: Rig, mode: str) -> None:
+def test_many_helpers_at_once(rig: Rig, record_property: Record, mode: str) -> None:
     found = Counter(judge(rig, drive(rig, rig.service("plain", mode), f"{mode}-n", REQUESTS, TOGETHER)))
-    print(mode, dict(found))
+    record_property("parents", f"{mode}: {dict(found)}")
     assert found[WRONG] == 0
     assert found[ALONE] <= TOGETHER
 
 
 @pytest.mark.usefixtures("slow_upstream")
 @pytest.mark.parametrize("mode", ["pool", "lazypool", "borrow", "mixed", "asyncio"])
-def test_never_a_wrong_parent(rig: Rig, mode: str) -> None:
+def test_never_a_wrong_parent(rig: Rig, record_property: Record, mode: str) -> None:
     found = Counter(judge(rig, drive(rig, rig.service("plain", mode), f"{mode}-n", REQUESTS, TOGETHER)))
-    print(mode, dict(found))
+    record_property("parents", f"{mode}: {dict(found)}")
     assert found[WRONG] == 0
 
 
