@@ -20,6 +20,7 @@
 enum command_kind {
 	COMMAND_RESET, COMMAND_OPEN, COMMAND_READ, COMMAND_WRITE, COMMAND_PAGE, COMMAND_MESSAGE, COMMAND_SENT, COMMAND_CLOSE,
 	COMMAND_CLONE, COMMAND_EXIT, COMMAND_CONTEXT, COMMAND_FAULT, COMMAND_ROOM, COMMAND_FORGET_HEADS, COMMAND_TAKEN_OVER, COMMAND_LOOK,
+	COMMAND_INTERRUPT,
 };
 
 struct command {
@@ -56,7 +57,8 @@ static void forget_reply(void)
 	ring_used = 0;
 }
 
-/* Everything as it is when the programs have just been loaded. Pieces: the settings, the policy of slot 0. */
+/* Everything as it is when the programs have just been loaded, but for what they work with: that holds what was left there.
+ * Pieces: the settings, the policy of slot 0. */
 static s64 reset(struct command *command)
 {
 	u32 i, zero = 0;
@@ -77,7 +79,6 @@ static s64 reset(struct command *command)
 	CLEAR_ARRAY(allowances);
 	CLEAR_ARRAY(counters);
 	CLEAR_ARRAY(sequences);
-	CLEAR_ARRAY(works);
 	memset(faults, 0, sizeof(faults));
 	clock_ns = 0;
 	dice = 0;
@@ -205,6 +206,20 @@ static s64 close_connection(struct command *command, struct sock *sk)
 	return 0;
 }
 
+/* The next message finds the program of another connection under way on this CPU, in round `first`; -1: no longer. */
+static s64 interrupt(struct command *command)
+{
+	u32 slot = WORK_INJECT;
+	struct work *work = works.lookup(&slot);
+
+	work->busy = command->first >= 0;
+	work->rounds = command->first > 0 ? command->first : 0;
+	work->owner = 1 << 20;
+	work->offset = 0;
+	work->length = 1 << 16;
+	return 0;
+}
+
 static s64 obey(struct command *command, struct answer *answer)
 {
 	struct sock *sk = socks[command->connection];
@@ -237,7 +252,7 @@ static s64 obey(struct command *command, struct answer *answer)
 		return 0;
 	case COMMAND_CONTEXT:
 		return tell_context(answer);
-	case COMMAND_FAULT: /* first: enum fault; second: 1 from now on, 0 no longer */
+	case COMMAND_FAULT: /* first: enum fault; second: 0 no longer, n from the n-th call on */
 		faults[command->first % FAULTS] = command->second;
 		return 0;
 	case COMMAND_ROOM: /* first: bytes in the send buffer; second: how many it takes */
@@ -249,6 +264,8 @@ static s64 obey(struct command *command, struct answer *answer)
 		return 0;
 	case COMMAND_LOOK:
 		return 0;
+	case COMMAND_INTERRUPT:
+		return interrupt(command);
 	}
 	return -1;
 }
@@ -318,5 +335,6 @@ int main(void)
 	reset(&command);
 	CLEAR_ARRAY(settings);
 	CLEAR_ARRAY(policies);
+	CLEAR_ARRAY(works);
 	return 0;
 }

@@ -90,6 +90,7 @@ class _Kind(enum.IntEnum):
     FORGET_HEADS = 13
     TAKEN_OVER = 14
     LOOK = 15
+    INTERRUPT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +222,13 @@ class Path:
         """The span that a kernel function running in this thread would belong to; empty where there is none."""
         return self._ask(_Kind.CONTEXT, by=by).data
 
-    def fault(self, fault: Fault, *, on: bool = True) -> None:
-        """From now on, refuse this; or no longer."""
-        self._ask(_Kind.FAULT, first=fault, second=on)
+    def fault(self, fault: Fault, nth: int = 1) -> None:
+        """Refuse this, from the `nth` call on; 0: no longer."""
+        self._ask(_Kind.FAULT, first=fault, second=nth)
+
+    def interrupt(self, round_: int = 0) -> None:
+        """From now on, sk_msg interrupts another connection's run in that round; -1: no longer."""
+        self._ask(_Kind.INTERRUPT, first=round_)
 
     def room(self, connection: int, *, queued: int, limit: int) -> None:
         """How full the socket's send buffer is."""

@@ -25,10 +25,17 @@ enum fault {
 	FAULT_PULL, FAULT_PUSH, FAULT_POP, FAULT_USER_READ, FAULT_RING, FAULT_TAIL_CALL, FAULT_STORAGE, FAULT_SOCKHASH,
 	FAULT_contexts, FAULT_tracestates, FAULT_units, FAULT_processes, FAULT_heads, FAULTS
 };
-static u8 faults[FAULTS];
+static u8 faults[FAULTS]; /* 0: never; n: from the n-th call on */
 static u64 clock_ns;
 static u64 running;          /* what bpf_get_current_pid_tgid returns */
 static u32 dice;             /* what bpf_get_prandom_u32 returns */
+
+static int refused(enum fault fault)
+{
+	if (faults[fault] > 1)
+		return !faults[fault]--;
+	return faults[fault];
+}
 
 static void *allocate(size_t size)
 {
@@ -178,7 +185,7 @@ static void array_clear(void **elements, u32 limit)
 	static LEAF *NAME##_lookup(KEY *key) { return map_lookup(&NAME##_map, key); } \
 	static int NAME##_update(KEY *key, LEAF *leaf) \
 	{ \
-		return faults[FAULT_##NAME] ? -7 : map_update(&NAME##_map, key, leaf); \
+		return refused(FAULT_##NAME) ? -7 : map_update(&NAME##_map, key, leaf); \
 	} \
 	static int NAME##_delete(KEY *key) { return map_delete(&NAME##_map, key); } \
 	static const struct { \
@@ -203,7 +210,7 @@ static void array_clear(void **elements, u32 limit)
 	{ \
 		struct sock *of = sk; \
 		(void)initial; \
-		if (!of->storage && flags & BPF_SK_STORAGE_GET_F_CREATE && !faults[FAULT_STORAGE]) \
+		if (!of->storage && flags & BPF_SK_STORAGE_GET_F_CREATE && !refused(FAULT_STORAGE)) \
 			of->storage = allocate(sizeof(LEAF)); \
 		return of->storage; \
 	} \
@@ -215,7 +222,7 @@ static void array_clear(void **elements, u32 limit)
 	static long NAME##_update(void *ops, KEY *key, u64 flags) \
 	{ \
 		(void)ops, (void)key, (void)flags; \
-		return faults[FAULT_SOCKHASH] ? -7 : 0; \
+		return refused(FAULT_SOCKHASH) ? -7 : 0; \
 	} \
 	static const struct { \
 		long (*sock_hash_update)(void *, KEY *, u64); \
@@ -228,7 +235,7 @@ static u32 ring_used;
 static int ring_output(void *record, u64 size, u64 flags)
 {
 	(void)flags;
-	if (faults[FAULT_RING])
+	if (refused(FAULT_RING))
 		return -11;
 	ring = realloc(ring, ring_used + size);
 	if (!ring)
@@ -249,7 +256,7 @@ static u32 tail_calls;
 static void tail_call(void *context, u32 at)
 {
 	(void)context, (void)at;
-	if (!faults[FAULT_TAIL_CALL] && tail_calls++ < 33)
+	if (!refused(FAULT_TAIL_CALL) && tail_calls++ < 33)
 		longjmp(program_start, 1);
 }
 #define BPF_PROG_ARRAY(NAME, LIMIT) \
@@ -292,7 +299,7 @@ static long bpf_probe_read_kernel(void *to, u32 size, const void *from)
 
 static long bpf_probe_read_user(void *to, u32 size, const void *from)
 {
-	if (faults[FAULT_USER_READ])
+	if (refused(FAULT_USER_READ))
 		return -14;
 	memcpy(to, from, size);
 	return 0;

@@ -66,7 +66,7 @@ static long bpf_msg_pull_data(struct sk_msg_md *md, u32 start, u32 end, u64 flag
 	u32 offset = start, copied = 0, needed, from;
 	struct piece *piece = piece_of(message, &offset), whole = {};
 
-	if (faults[FAULT_PULL] || flags || end <= start || !piece)
+	if (refused(FAULT_PULL) || flags || end <= start || !piece)
 		return -22;
 	needed = offset + end - start;
 	if (piece->shared || needed > piece->length) {
@@ -105,7 +105,7 @@ static long bpf_msg_push_data(struct sk_msg_md *md, u32 start, u32 length, u64 f
 	struct piece *piece = piece_of(message, &offset), old;
 	u8 *made;
 
-	if (faults[FAULT_PUSH] || flags || message->insertion_count == 64)
+	if (refused(FAULT_PUSH) || flags || message->insertion_count == 64)
 		return -22;
 	at = piece ? piece - message->pieces : message->used;
 	if (!piece && offset)
@@ -136,7 +136,7 @@ static long bpf_msg_pop_data(struct sk_msg_md *md, u32 start, u32 length, u64 fl
 {
 	struct message *message = (struct message *)md;
 
-	if (faults[FAULT_POP] || flags || (u64)start + length > md->size)
+	if (refused(FAULT_POP) || flags || (u64)start + length > md->size)
 		return -22;
 	md->size -= length;
 	while (length) {
