@@ -57,10 +57,10 @@ struct http_head {
 	u64 content_length;
 	u32 traceparents;    /* how many traceparent fields there are, good or bad */
 	u32 valid;           /* 1: exactly one traceparent, and well-formed */
-	u32 trace_flags;     /* of it: sampled (1) and random (2) */
-	u32 tracestate_length;
 	u8 trace_id[16];
 	u8 parent_id[8];
+	u32 trace_flags;     /* of it: sampled (1) and random (2) */
+	u32 tracestate_length; /* with what follows, as in struct tracestate (context.h) */
 	u8 tracestate[TRACESTATE_MAX * 2 + 8]; /* room for a copy that is cut afterwards */
 	/* The parser's own notes. */
 	u32 at;              /* where the search for the line's end goes on */
