@@ -108,7 +108,7 @@ def test_not_injected(path: Path) -> None:
 
 
 def test_tracestate_goes_on(path: Path) -> None:
-    connection = _serve(path, _request("01", "tracestate: a=1", "TraceState:b=2\t"))
+    connection = _serve(path, _request("01", "tracestate: a=1", "TraceState:b=2"))
     on = f"traceparent: 00-{TRACE}-0002000300000002-01\r\ntracestate: a=1,b=2\r\n".encode()
     assert _sent(path) == on
     assert _sent(path, b"GET / HTTP/1.1\r\nTracestate: own=1\r\n\r\n").count(b"\r\n") == 1
