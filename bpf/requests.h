@@ -59,13 +59,14 @@ INLINE struct context *describe_request(struct connection *connection, struct wo
 	return context;
 }
 
-/* Puts work->context among the open requests, as the connection's last. Returns its key, 0 if there is no room. */
+/* Puts work->context among the open requests, as the connection's last. Returns its key, 0 if there is no room. No connection
+ * has more open than its close can end (tcp_close, connections.c): what nobody ends would take the room for good. */
 INLINE u64 open_request(struct connection *connection, struct work *work)
 {
 	u64 key = request_key(connection, connection->begun);
 
 	connection->begun++;
-	if (contexts.update(&key, &work->context)) {
+	if (connection->begun - connection->ended > ROUNDS_MAX || contexts.update(&key, &work->context)) {
 		count(COUNTER_CONTEXT_FULL);
 		return 0;
 	}

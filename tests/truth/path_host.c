@@ -36,6 +36,7 @@ struct answer {
 	u8 in_partial, out_partial;     /* 1: a part of a head is kept */
 	u64 in_left, out_left;
 	u32 begun, ended;
+	u64 open;                       /* requests in the table, of all connections */
 	u64 counters[COUNTERS];
 };
 
@@ -273,8 +274,11 @@ static s64 obey(struct command *command, struct answer *answer)
 static void describe(u32 at, struct answer *answer)
 {
 	struct connection *connection = socks[at] ? socks[at]->storage : NULL;
+	struct element *element;
 	u32 i;
 
+	for (element = contexts_map.first; element; element = element->next)
+		answer->open++;
 	for (i = 0; i < COUNTERS; i++)
 		answer->counters[i] = *counters.lookup(&i);
 	answer->records = ring_used;

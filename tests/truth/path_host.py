@@ -36,7 +36,7 @@ COUNTERS = {
     for name, number in read_header(bpf_source("counters.h").read_text()).enums["counter"].items()
     if name != "COUNTERS"
 }
-ANSWER = struct.Struct(f"=q3I4B2Q2I{len(COUNTERS)}Q")
+ANSWER = struct.Struct(f"=q3I4B2Q2IQ{len(COUNTERS)}Q")
 
 
 class Stream(enum.IntEnum):
@@ -106,7 +106,7 @@ MAIN = Thread(100, 100)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command came to. `insertions` are (offset in the message as it then stood, bytes pushed)."""
+    """What a command came to. `opened` counts the open requests of all connections; `insertions` are (offset in the message as it then stood, bytes pushed)."""
 
     result: int
     data: bytes
@@ -118,6 +118,7 @@ class Answer:
     left: tuple[int, int]
     begun: int
     ended: int
+    opened: int
     counters: dict[str, int]
 
 
@@ -259,9 +260,22 @@ class Path:
         answer = read(ANSWER.size)
         if len(answer) < ANSWER.size:
             raise AssertionError("the request path died")
-        (result, data, insertions, records, incoming, outgoing, in_partial, out_partial, in_left, out_left, begun, ended, *counts) = (
-            ANSWER.unpack(answer)
-        )
+        (
+            result,
+            data,
+            insertions,
+            records,
+            incoming,
+            outgoing,
+            in_partial,
+            out_partial,
+            in_left,
+            out_left,
+            begun,
+            ended,
+            opened,
+            *counts,
+        ) = ANSWER.unpack(answer)
         parts = read(data), read(insertions), read(records)
         made = [DECODE(parts[2][at : at + RECORD_SIZE]) for at in range(0, records, RECORD_SIZE)]
         requests = [record for record in made if isinstance(record, RequestRecord)]
@@ -277,5 +291,6 @@ class Path:
             (in_left, out_left),
             begun,
             ended,
+            opened,
             {name: counts[number] for name, number in COUNTERS.items()},
         )

@@ -148,6 +148,18 @@ def test_no_room_for_an_open_request_of_a_server(path: Path) -> None:
     assert path.records == []
 
 
+def test_no_connection_leaves_open_requests_behind(path: Path) -> None:
+    for role in (Role.SERVER, Role.CLIENT):
+        connection = path.reset().open(role)
+        for _ in range(40):
+            answer = path.read(connection, [GET]) if role is Role.SERVER else path.send(connection, GET)
+        assert (answer.begun, answer.opened) == (40, 30)
+        assert _losses(path) == {"context_full": 10}
+        answer = path.close(connection)
+        assert [record.outcome for record in answer.records] == [Outcome.CLOSED] * 30
+        assert answer.opened == 0
+
+
 def test_no_room_for_a_tracestate(path: Path) -> None:
     server = path.reset().open(Role.SERVER)
     path.fault(Fault.TRACESTATES)

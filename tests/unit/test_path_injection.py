@@ -110,4 +110,5 @@ def test_damaged_exchanges_lose_no_request_that_was_seen(path: Path, dialogue: D
             (exchange.client if side == "client" else exchange.server)(*pieces)
     begun = path.look(exchange.number).begun
     assert len(exchange.end()) == begun
+    assert path.look(exchange.number).opened == 0
     assert exchange.wire == with_insertions(exchange.sent, exchange.inserted)
