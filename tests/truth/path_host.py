@@ -106,7 +106,10 @@ MAIN = Thread(100, 100)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command came to. `opened` counts the open requests of all connections; `insertions` are (offset in the message as it then stood, bytes pushed)."""
+    """What a command came to.
+
+    `insertions` are (offset in the message as it then stood, bytes pushed); `opened` counts the open requests of all connections.
+    """
 
     result: int
     data: bytes
