@@ -29,13 +29,21 @@ BPF_SOCKHASH(sockets, u64, 65536);
 
 #define AF_INET 2
 
+/* ::ffff:a.b.c.d */
+INLINE void map_address(u8 *to, u32 address)
+{
+	*(u64 *)to = 0;
+	*(u32 *)(to + 8) = bpf_htonl(0xffff);
+	*(u32 *)(to + 12) = address;
+}
+
 int clew_connection(struct bpf_sock_ops *ops)
 {
 	/* Through volatile: clang would read two neighbouring fields as one, which the verifier refuses. */
 	volatile struct bpf_sock_ops *from = ops;
 	struct pod_scope *scope = pod_scopes.get_local_storage(0);
 	struct connection *connection;
-	u32 operation = from->op;
+	u32 operation = from->op, local, remote;
 	u64 cookie;
 	long failed;
 	void *sk;
@@ -57,19 +65,20 @@ int clew_connection(struct bpf_sock_ops *ops)
 	connection->about.role = operation == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB ? ROLE_CLIENT : ROLE_SERVER;
 	connection->about.local_port = from->local_port;
 	connection->about.remote_port = bpf_ntohl(from->remote_port);
+	/* Every field is read, whatever the family: clang would make one read of two branches', at an offset that is not constant. */
+	local = from->local_ip4;
+	remote = from->remote_ip4;
+	*(u32 *)(connection->about.local_address + 0) = from->local_ip6[0];
+	*(u32 *)(connection->about.local_address + 4) = from->local_ip6[1];
+	*(u32 *)(connection->about.local_address + 8) = from->local_ip6[2];
+	*(u32 *)(connection->about.local_address + 12) = from->local_ip6[3];
+	*(u32 *)(connection->about.remote_address + 0) = from->remote_ip6[0];
+	*(u32 *)(connection->about.remote_address + 4) = from->remote_ip6[1];
+	*(u32 *)(connection->about.remote_address + 8) = from->remote_ip6[2];
+	*(u32 *)(connection->about.remote_address + 12) = from->remote_ip6[3];
 	if (from->family == AF_INET) {
-		*(u32 *)(connection->about.local_address + 8) = *(u32 *)(connection->about.remote_address + 8) = bpf_htonl(0xffff);
-		*(u32 *)(connection->about.local_address + 12) = from->local_ip4;
-		*(u32 *)(connection->about.remote_address + 12) = from->remote_ip4;
-	} else {
-		*(u32 *)(connection->about.local_address + 0) = from->local_ip6[0];
-		*(u32 *)(connection->about.local_address + 4) = from->local_ip6[1];
-		*(u32 *)(connection->about.local_address + 8) = from->local_ip6[2];
-		*(u32 *)(connection->about.local_address + 12) = from->local_ip6[3];
-		*(u32 *)(connection->about.remote_address + 0) = from->remote_ip6[0];
-		*(u32 *)(connection->about.remote_address + 4) = from->remote_ip6[1];
-		*(u32 *)(connection->about.remote_address + 8) = from->remote_ip6[2];
-		*(u32 *)(connection->about.remote_address + 12) = from->remote_ip6[3];
+		map_address(connection->about.local_address, local);
+		map_address(connection->about.remote_address, remote);
 	}
 	count(COUNTER_CONNECTIONS);
 	if (connection->about.role == ROLE_CLIENT) {

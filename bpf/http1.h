@@ -6,7 +6,8 @@
  * (stream.h). It compiles in the kernel and, for the tests, on the host; its twin is tests/truth/http1_twin.py.
  *
  * The verifier walks every path of every turn of a loop, so the loops here are built for it:
- *   - lines are found eight bytes at a time, and what a line means is only noted down; values are read after the loop;
+ *   - lines are found eight bytes at a time; what a line means is noted in a second loop, with one branch a line, and values are
+ *     read after that;
  *   - whatever a turn learns goes to memory (`struct http_head`), never to registers that the next turn would tell apart;
  *   - bytes are judged by arithmetic, not by branches, and BARRIER keeps clang from turning it back into branches.
  */
@@ -40,6 +41,17 @@ enum head_flags {
 	HEAD_UPGRADE = 64,     /* there is an Upgrade field */
 };
 
+/* The fields whose values matter. */
+enum field_kind {
+	FIELD_NONE = 0,
+	FIELD_TRACEPARENT = 1,
+	FIELD_TRACESTATE = 2,
+	FIELD_LENGTH = 3,
+	FIELD_ENCODING = 4,
+	FIELD_UPGRADE = 5,
+	FIELD_KINDS = 8,
+};
+
 struct field_line {
 	u32 start; /* offset of the value's first byte, behind the colon */
 	u32 end;   /* offset of the line's end: its CR, or its LF where there is no CR */
@@ -66,24 +78,13 @@ struct http_head {
 	u32 at;              /* where the search for the line's end goes on */
 	u32 line;            /* where the current line began */
 	u32 lines;           /* lines seen so far, with the first */
-	u32 fold_spoils;     /* the last field was one whose value we read: a continuation makes it invalid */
-	u32 encodings;
-	u32 spoiled;         /* SPOILED_…: fields that a continuation line made invalid */
-	u32 lengths;
-	u32 tracestates;
+	u32 last;            /* enum field_kind of the last field: a continuation makes it invalid */
+	u32 spoiled;         /* bit for each enum field_kind that a continuation made invalid */
 	u32 digits;
 	u64 value;           /* a number that is being read, or whether something was wrong */
-	struct field_line traceparent;
-	struct field_line encoding;
-	struct field_line length[FIELD_REPEATS];
-	struct field_line state[FIELD_REPEATS];
-};
-
-enum {
-	SPOILED_TRACEPARENT = 1,
-	SPOILED_TRACESTATE = 2,
-	SPOILED_LENGTH = 4,
-	SPOILED_ENCODING = 8,
+	u32 starts[HEAD_LINES * 2]; /* where each line begins; the half above HEAD_LINES is only for the verifier */
+	u32 seen[FIELD_KINDS];      /* how often each field was there */
+	struct field_line fields[FIELD_KINDS * FIELD_REPEATS]; /* where; those beyond FIELD_REPEATS overwrite the first */
 };
 
 #define WORD(c) (0x0101010101010101ULL * (c))
@@ -267,58 +268,55 @@ INLINE u32 parse_status(const u8 *bytes, u32 len, struct http_head *head)
 #define G_COLON 0x3a67ULL              /* "g:" */
 #define UPGRADE_COLON 0x3a65646172677075ULL /* "upgrade:" */
 
-/* Notes down a field whose value matters. `stop` is the line's end without its CR. */
-INLINE void note_field(const u8 *bytes, u32 line, u32 stop, volatile struct http_head *notes)
+/* 1 if a == b, without a branch. */
+INLINE u64 same(u64 a, u64 b)
 {
-	u64 first = LOAD8(bytes, line), second = LOAD8(bytes, line + 8), third = LOAD8(bytes, line + 16);
-	u64 folded = first | LETTERS;
-	u32 n;
+	u64 differs = a ^ b, is = (differs | (0 - differs)) >> 63;
 
-	if (bytes[line & (HEAD_MAX - 1)] == ' ' || bytes[line & (HEAD_MAX - 1)] == '\t') {
-		notes->flags |= HEAD_FOLDED;
-		notes->spoiled |= notes->fold_spoils;
-		return;
-	}
-	notes->fold_spoils = 0;
-	if (folded == TRACEPAR && ((second & 0xffffffff) | 0x202020) == ENT_COLON) {
-		notes->traceparents++;
-		notes->traceparent.start = line + 12;
-		notes->traceparent.end = stop;
-		notes->fold_spoils = SPOILED_TRACEPARENT;
-	}
-	if (folded == TRACESTA && ((second & 0xffffff) | 0x2020) == TE_COLON) {
-		n = notes->tracestates;
-		notes->state[n & (FIELD_REPEATS - 1)].start = line + 11;
-		notes->state[n & (FIELD_REPEATS - 1)].end = stop;
-		notes->tracestates = n + 1;
-		notes->fold_spoils = SPOILED_TRACESTATE;
-	}
-	if ((first | 0x0020202020202020ULL) == CONTENT_ &&
-	    ((second & 0xffffffffffffffULL) | 0x202020202020ULL) == LENGTH_COLON) {
-		n = notes->lengths;
-		notes->length[n & (FIELD_REPEATS - 1)].start = line + 15;
-		notes->length[n & (FIELD_REPEATS - 1)].end = stop;
-		notes->lengths = n + 1;
-		notes->fold_spoils = SPOILED_LENGTH;
-	}
-	if (folded == TRANSFER && (second | 0x2020202020202000ULL) == _ENCODIN && ((third & 0xffff) | 0x20) == G_COLON) {
-		notes->encodings++;
-		notes->encoding.start = line + 18;
-		notes->encoding.end = stop;
-		notes->fold_spoils = SPOILED_ENCODING;
-	}
-	if ((first | 0x0020202020202020ULL) == UPGRADE_COLON)
-		notes->flags |= HEAD_UPGRADE;
+	BARRIER(is);
+	return is ^ 1;
 }
 
-/* Walks the lines up to the blank one. */
-INLINE u32 parse_lines(const u8 *bytes, u32 len, struct http_head *head)
+/* Notes down the line from `line` to its LF at `end`: one branch, whatever it is. */
+INLINE void note_line(const u8 *bytes, u32 line, u32 end, volatile struct http_head *notes)
+{
+	u64 first = LOAD8(bytes, line), second = LOAD8(bytes, line + 8), third = LOAD8(bytes, line + 16);
+	u64 content = first | 0x0020202020202020ULL, folded = first | LETTERS;
+	u64 traceparent, tracestate, length, encoding, upgrade, fold, cr;
+	u32 kind, last, stop, skip, n, place;
+
+	traceparent = same(folded, TRACEPAR) & same((second & 0xffffffff) | 0x202020, ENT_COLON);
+	tracestate = same(folded, TRACESTA) & same((second & 0xffffff) | 0x2020, TE_COLON);
+	length = same(content, CONTENT_) & same((second & 0xffffffffffffffULL) | 0x202020202020ULL, LENGTH_COLON);
+	encoding = same(folded, TRANSFER) & same(second | 0x2020202020202000ULL, _ENCODIN) & same((third & 0xffff) | 0x20, G_COLON);
+	upgrade = same(content, UPGRADE_COLON);
+	fold = same(first & 0xff, ' ') | same(first & 0xff, '\t');
+	cr = same(BYTE_AT(bytes, end - 1), '\r') & LESS(line, end);
+	stop = end - cr;
+	notes->flags |= (HEAD_BARE_LF & (cr - 1)) | (HEAD_FOLDED & (0 - fold));
+	kind = traceparent * FIELD_TRACEPARENT + tracestate * FIELD_TRACESTATE + length * FIELD_LENGTH +
+	       encoding * FIELD_ENCODING + upgrade * FIELD_UPGRADE;
+	skip = traceparent * 12 + tracestate * 11 + length * 15 + encoding * 18 + upgrade * 8;
+	last = notes->last;
+	notes->spoiled |= fold << (last & (FIELD_KINDS - 1));
+	notes->last = (last & (0 - fold)) | kind;
+	if (!kind)
+		return;
+	n = notes->seen[kind & (FIELD_KINDS - 1)];
+	notes->seen[kind & (FIELD_KINDS - 1)] = n + 1;
+	place = (kind & (FIELD_KINDS - 1)) * FIELD_REPEATS + (n & (FIELD_REPEATS - 1));
+	notes->fields[place].start = line + skip;
+	notes->fields[place].end = stop;
+}
+
+/* Finds the lines, up to the blank one. */
+INLINE u32 find_lines(const u8 *bytes, u32 len, struct http_head *head)
 {
 	volatile struct http_head *notes = head;
 	u32 i;
 
 	for (i = 0; i < HEAD_MAX / 8 + HEAD_LINES + 1; i++) {
-		u32 at = notes->at, line, stop;
+		u32 at = notes->at, n, size;
 		u64 marks;
 
 		if (at >= len)
@@ -331,21 +329,18 @@ INLINE u32 parse_lines(const u8 *bytes, u32 len, struct http_head *head)
 		at += LOWEST_BYTE(marks);
 		if (at >= len)
 			break;
-		line = notes->line;
-		stop = at;
-		if (at > line && BYTE_AT(bytes, at - 1) == '\r')
-			stop = at - 1;
-		else
-			notes->flags |= HEAD_BARE_LF;
-		notes->at = notes->line = at + 1;
-		if (stop == line) {
-			notes->insert_at = line;
+		size = at - notes->line;
+		n = notes->lines;
+		if (n && (!size || (size == 1 && BYTE_AT(bytes, at - 1) == '\r'))) {
+			notes->flags |= size ? 0 : HEAD_BARE_LF;
+			notes->insert_at = notes->line;
 			notes->end = at + 1;
 			return HEAD_COMPLETE;
 		}
-		if (notes->lines++)
-			note_field(bytes, line, stop, notes);
-		if (notes->lines > HEAD_LINES)
+		notes->lines = n + 1;
+		notes->starts[(n + 1) & (HEAD_LINES * 2 - 1)] = at + 1;
+		notes->at = notes->line = at + 1;
+		if (n >= HEAD_LINES)
 			return HEAD_TOO_LONG;
 	}
 	/* No field begins with CR: at the very end of what has come, it can only be the blank line's. */
@@ -355,6 +350,19 @@ INLINE u32 parse_lines(const u8 *bytes, u32 len, struct http_head *head)
 		return HEAD_COMPLETE;
 	}
 	return HEAD_INCOMPLETE;
+}
+
+/* Notes what the lines are. A response's first is its status line; a request's is not among them. */
+INLINE void note_lines(const u8 *bytes, struct http_head *head)
+{
+	volatile struct http_head *notes = head;
+	u32 i;
+
+	for (i = 1; i < HEAD_LINES; i++) {
+		if (i >= notes->lines)
+			break;
+		note_line(bytes, notes->starts[i], notes->starts[i + 1] - 1, notes);
+	}
 }
 
 /* One hexadecimal digit's value in `value`; `bad` becomes 1 where it is not one of 0-9a-f. */
@@ -372,13 +380,14 @@ INLINE u64 hex_digit(u64 c, volatile u64 *bad)
 INLINE void read_traceparent(const u8 *bytes, struct http_head *head, volatile u64 *bad)
 {
 	volatile struct http_head *notes = head;
-	u32 stop = notes->traceparent.end, at, i;
+	volatile struct field_line *field = &notes->fields[FIELD_TRACEPARENT * FIELD_REPEATS];
+	u32 stop = field->end, at, i;
 	u64 version, flags;
 
 	notes->valid = 0;
-	if (notes->traceparents != 1 || notes->spoiled & SPOILED_TRACEPARENT)
+	if (notes->seen[FIELD_TRACEPARENT] != 1 || notes->spoiled & 1 << FIELD_TRACEPARENT)
 		return;
-	at = skip_ows(bytes, &head->at, notes->traceparent.start, stop);
+	at = skip_ows(bytes, &head->at, field->start, stop);
 	if (stop - at < TRACEPARENT_LENGTH || at >= stop)
 		return;
 	*bad = 0;
@@ -417,15 +426,15 @@ INLINE void read_tracestate(const u8 *bytes, struct http_head *head, volatile u6
 	u32 i, n, used;
 
 	notes->tracestate_length = 0;
-	if (!notes->valid || notes->tracestates > FIELD_REPEATS || notes->spoiled & SPOILED_TRACESTATE)
+	if (!notes->valid || notes->seen[FIELD_TRACESTATE] > FIELD_REPEATS || notes->spoiled & 1 << FIELD_TRACESTATE)
 		return;
 	for (i = 0; i < FIELD_REPEATS; i++) {
 		u32 stop, at;
 
-		if (i >= notes->tracestates)
+		if (i >= notes->seen[FIELD_TRACESTATE])
 			break;
-		stop = notes->state[i].end;
-		at = skip_ows(bytes, &head->at, notes->state[i].start, stop);
+		stop = notes->fields[FIELD_TRACESTATE * FIELD_REPEATS + i].end;
+		at = skip_ows(bytes, &head->at, notes->fields[FIELD_TRACESTATE * FIELD_REPEATS + i].start, stop);
 		used = notes->tracestate_length;
 		if (at >= stop || used > TRACESTATE_MAX)
 			continue;
@@ -464,19 +473,19 @@ INLINE void read_content_length(const u8 *bytes, struct http_head *head)
 	volatile struct http_head *notes = head;
 	u32 i, j;
 
-	if (!notes->lengths)
+	if (!notes->seen[FIELD_LENGTH])
 		return;
 	notes->flags |= HEAD_BAD_LENGTH;
-	if (notes->lengths > FIELD_REPEATS || notes->spoiled & SPOILED_LENGTH)
+	if (notes->seen[FIELD_LENGTH] > FIELD_REPEATS || notes->spoiled & 1 << FIELD_LENGTH)
 		return;
 	for (i = 0; i < FIELD_REPEATS; i++) {
 		volatile u64 *value = &head->value;
 		u32 stop, at, digits = 0;
 
-		if (i >= notes->lengths)
+		if (i >= notes->seen[FIELD_LENGTH])
 			break;
-		stop = notes->length[i].end;
-		at = skip_ows(bytes, &head->at, notes->length[i].start, stop);
+		stop = notes->fields[FIELD_LENGTH * FIELD_REPEATS + i].end;
+		at = skip_ows(bytes, &head->at, notes->fields[FIELD_LENGTH * FIELD_REPEATS + i].start, stop);
 		*value = 0;
 		notes->digits = 0;
 		for (j = 0; j < LENGTH_DIGITS; j++) {
@@ -518,15 +527,16 @@ INLINE u32 skip_ows_back(const u8 *bytes, volatile u32 *cursor, u32 from)
 INLINE void read_transfer_encoding(const u8 *bytes, struct http_head *head)
 {
 	volatile struct http_head *notes = head;
-	u32 start = notes->encoding.start, stop;
+	u32 last = (notes->seen[FIELD_ENCODING] - 1) & (FIELD_REPEATS - 1), start, stop;
 	u64 word;
 
-	if (!notes->encodings)
+	if (!notes->seen[FIELD_ENCODING])
 		return;
+	start = notes->fields[FIELD_ENCODING * FIELD_REPEATS + last].start;
 	notes->flags |= HEAD_BAD_ENCODING;
-	if (notes->spoiled & SPOILED_ENCODING)
+	if (notes->spoiled & 1 << FIELD_ENCODING)
 		return;
-	stop = skip_ows_back(bytes, &head->at, notes->encoding.end);
+	stop = skip_ows_back(bytes, &head->at, notes->fields[FIELD_ENCODING * FIELD_REPEATS + last].end);
 	if (stop < start + 7)
 		return;
 	word = LOAD8(bytes, stop - 8); /* one byte more than the coding's name */
@@ -544,14 +554,15 @@ INLINE void read_transfer_encoding(const u8 *bytes, struct http_head *head)
 INLINE u32 parse_head(const u8 *bytes, u32 len, int is_response, struct http_head *head)
 {
 	volatile struct http_head *notes = head;
-	u32 verdict;
+	u32 verdict, i;
 
 	notes->end = notes->insert_at = notes->flags = notes->status = notes->minor = 0;
 	notes->method_length = notes->target_end = 0;
 	notes->content_length = 0;
 	notes->traceparents = notes->valid = notes->trace_flags = notes->tracestate_length = 0;
-	notes->at = notes->line = notes->fold_spoils = notes->encodings = notes->spoiled = 0;
-	notes->lengths = notes->tracestates = 0;
+	notes->at = notes->line = notes->last = notes->spoiled = 0;
+	for (i = 0; i < FIELD_KINDS; i++)
+		notes->seen[i] = 0;
 	notes->lines = is_response ? 0 : 1;
 	if (!is_response) {
 		verdict = parse_request_line(bytes, len, head);
@@ -564,9 +575,15 @@ INLINE u32 parse_head(const u8 *bytes, u32 len, int is_response, struct http_hea
 	verdict = is_response ? parse_status(bytes, len, head) : parse_request_line_end(bytes, len, head);
 	if (verdict != HEAD_COMPLETE)
 		goto out;
-	verdict = parse_lines(bytes, len, head);
+	notes->starts[1] = notes->line;
+	verdict = find_lines(bytes, len, head);
 	if (verdict != HEAD_COMPLETE)
 		goto out;
+	note_lines(bytes, head);
+	if (is_response && BYTE_AT(bytes, notes->starts[1] - 2) != '\r')
+		notes->flags |= HEAD_BARE_LF;
+	notes->traceparents = notes->seen[FIELD_TRACEPARENT];
+	notes->flags |= notes->seen[FIELD_UPGRADE] ? HEAD_UPGRADE : 0;
 	read_content_length(bytes, head);
 	read_transfer_encoding(bytes, head);
 	if (!is_response) {

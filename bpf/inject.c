@@ -85,18 +85,25 @@ INLINE int insert_fields(struct sk_msg_md *message, u32 position, u32 length, st
 
 	if (bpf_msg_push_data(message, position, length, 0))
 		return -1;
-	if (bpf_msg_pull_data(message, position, position + length, 0)) {
-		bpf_msg_pop_data(message, position, length, 0);
-		return -1;
-	}
+	if (bpf_msg_pull_data(message, position, position + length, 0))
+		goto undo;
 	data = (u8 *)(long)message->data;
 	end = (u8 *)(long)message->data_end;
-	for (i = 0; i < TRACEPARENT_FIELD + TRACESTATE_FIELD + TRACESTATE_MAX + 2; i++) {
-		if (data + i + 1 > end || i >= length)
-			break;
+	if (data + TRACEPARENT_FIELD > end)
+		goto undo;
+	for (i = 0; i < TRACEPARENT_FIELD; i++)
 		data[i] = work->text[i];
+	/* Byte by byte, each with its check: clang must not draw several together. */
+#pragma clang loop unroll(disable)
+	for (i = TRACEPARENT_FIELD; i < TRACEPARENT_FIELD + TRACESTATE_FIELD + TRACESTATE_MAX + 2; i++) {
+		if (i >= length || data + i + 1 > end)
+			break;
+		*(volatile u8 *)(data + i) = *(volatile u8 *)(work->text + i);
 	}
 	return 0;
+undo:
+	bpf_msg_pop_data(message, position, length, 0);
+	return -1;
 }
 
 /* The identity of the request that is being sent: the running unit's trace, the application's own, or a new one. */
@@ -161,7 +168,7 @@ INLINE void begin_client_request(struct connection *connection, struct sk_msg_md
 		return;
 	}
 	/* An application that sends a tracestate without a traceparent keeps it; there is never a second one. */
-	length = write_fields(context, work->head.tracestates ? 0 : parent, work);
+	length = write_fields(context, work->head.seen[FIELD_TRACESTATE] ? 0 : parent, work);
 	if (!has_room(connection, position, length) || insert_fields(message, position, length, work)) {
 		count(COUNTER_NOT_INJECTED_SPACE);
 		return;
@@ -190,7 +197,8 @@ INLINE int send_requests(struct connection *connection, struct source *source, s
 		work->offset = work->length;
 		return 0;
 	}
-	if (stream->state != STREAM_HEAD) {
+	work->ended = 0;
+	if (in_body(stream)) {
 		skip_body(stream, source, work);
 		return work->offset < work->length;
 	}

@@ -76,18 +76,23 @@ INLINE void lose_reads(struct connection *connection, struct work *work)
 INLINE int follow_reads(struct connection *connection, struct source *source, struct work *work)
 {
 	struct stream *stream = &connection->in;
-	int is_response = connection->about.role == ROLE_CLIENT, unsynced = stream->state == STREAM_UNSYNCED;
+	volatile u8 *role = &connection->about.role;
+	volatile struct work *notes = work;
+	int unsynced;
 	u32 verdict;
 
-	work->ended = 0;
-	if (stream->state == STREAM_HEAD || unsynced) {
-		verdict = read_head(connection, stream, source, work, 0, is_response);
+	notes->ended = 0;
+	if (in_body(stream)) {
+		skip_body(stream, source, work);
+	} else {
+		unsynced = stream->state == STREAM_UNSYNCED;
+		verdict = read_head(connection, stream, source, work, 0, *role == ROLE_CLIENT);
 		if (verdict == HEAD_COMPLETE) {
-			if (!is_response)
+			if (*role == ROLE_SERVER)
 				begin_server_request(connection, work);
 			else if (note_response(connection, work, stream, &connection->out))
 				return 0;
-		} else if (unsynced && !(verdict == HEAD_INCOMPLETE && work->offset < work->length)) {
+		} else if (unsynced && !(verdict == HEAD_INCOMPLETE && notes->offset < notes->length)) {
 			/* Not a message's beginning: the next read may be one. */
 			stream->state = STREAM_UNSYNCED;
 			stream->partial = 0;
@@ -95,19 +100,16 @@ INLINE int follow_reads(struct connection *connection, struct source *source, st
 		} else if (verdict != HEAD_INCOMPLETE) {
 			if (verdict == HEAD_NOT_HTTP && connection->begun)
 				count(COUNTER_FRAMING_LOST);
-			lose_reads(connection, work);
-			return 0;
+			stream->state = STREAM_GIVEN_UP;
 		}
 	}
-	if (!work->ended && stream->state != STREAM_HEAD && stream->state != STREAM_UNSYNCED)
-		skip_body(stream, source, work);
-	if (stream->state == STREAM_GIVEN_UP) {
+	if (*(volatile u8 *)&stream->state == STREAM_GIVEN_UP) {
 		lose_reads(connection, work);
 		return 0;
 	}
-	if (work->ended && is_response)
+	if (notes->ended && *role == ROLE_CLIENT)
 		end_client_request(connection, work);
-	return work->offset < work->length;
+	return notes->offset < notes->length;
 }
 
 KRETFUNC_PROBE(sock_recvmsg, struct socket *sock, struct msghdr *message, int flags, int received)

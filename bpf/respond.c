@@ -37,28 +37,28 @@ INLINE void lose_server_request(struct connection *connection, struct work *work
 INLINE int send_responses(struct connection *connection, struct source *source, struct work *work)
 {
 	struct stream *stream = &connection->out;
+	volatile struct work *notes = work;
 	u32 verdict;
 
-	work->ended = 0;
-	if (stream->state == STREAM_HEAD) {
+	notes->ended = 0;
+	if (in_body(stream)) {
+		skip_body(stream, source, work);
+	} else {
 		verdict = read_head(connection, stream, source, work, 1, 1);
 		if (verdict == HEAD_COMPLETE) {
 			if (note_response(connection, work, stream, &connection->in))
 				return 0;
 		} else if (verdict != HEAD_INCOMPLETE) {
-			lose_server_request(connection, work);
-			return 0;
+			stream->state = STREAM_GIVEN_UP;
 		}
 	}
-	if (!work->ended && stream->state != STREAM_HEAD)
-		skip_body(stream, source, work);
-	if (stream->state == STREAM_GIVEN_UP) {
+	if (*(volatile u8 *)&stream->state == STREAM_GIVEN_UP) {
 		lose_server_request(connection, work);
 		return 0;
 	}
-	if (work->ended)
+	if (notes->ended)
 		end_server_request(connection, work);
-	return work->offset < work->length;
+	return notes->offset < notes->length;
 }
 
 INLINE int is_answering(struct connection *connection)

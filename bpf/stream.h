@@ -2,9 +2,8 @@
  *
  * One direction of a connection as a sequence of HTTP/1 messages: where heads begin and bodies end (RFC 9112, 6).
  *
- * A program sees the bytes of one system call (or one piece of a send). It follows the stream through them: over the rest of a
- * body without reading it, then one head, then that message's body. What is left after that (pipelining) is for the program's
- * next round, by a tail call to itself. A head that is not complete is kept in `heads` until its rest comes, so the parser
+ * A program sees the bytes of one system call (or one piece of a send). In one round it reads one head or steps over one body,
+ * without reading it; what is left after that is for the next round, by a tail call to itself. A head that is not complete is kept in `heads` until its rest comes, so the parser
  * always sees it in one piece.
  *
  * Once the end of a message is not certain, the stream is given up: from there nothing is recognised in it, and nothing touched.
@@ -94,56 +93,50 @@ struct source {
 #define IOV_MEMBER __iov
 #endif
 
-/* Reads `size` bytes (at most HEAD_MAX) at `offset` of a message of `total` bytes that the iterator has just passed over. The
- * iterator stands behind the message: where the bytes are is found by walking back. Returns 0, or -1. */
+/* Reads up to `size` bytes (at most HEAD_MAX) at `offset` of a message of `total` bytes that the iterator has just passed over: those
+ * of the one segment that holds the offset. The iterator stands behind the message, so where the segment is is found by
+ * walking back. Returns how many were read, or -1. */
 INLINE int copy_from_iter(struct iov_iter *iter, u32 total, u32 offset, u8 *to, u32 size)
 {
 	u8 type = iter->iter_type;
 	struct iovec *segments;
 	struct iovec segment = {};
-	u64 behind, wanted = total - offset, skip, start = 0;
-	u32 i, done = 0;
+	u64 behind, wanted = total - offset, start = 0, part;
+	u32 i;
 
 	if (type == ITER_UBUF) {
 		/* Read as a number: the verifier lets no typed pointer be reckoned with. */
 		bpf_probe_read_kernel(&start, sizeof(start), &iter->ubuf);
-		return bpf_probe_read_user(to, size, (void *)(start + iter->iov_offset - wanted)) ? -1 : 0;
+		return bpf_probe_read_user(to, size, (void *)(start + iter->iov_offset - wanted)) ? -1 : (int)size;
 	}
 	if (type != ITER_IOVEC)
 		return -1;
 	bpf_probe_read_kernel(&start, sizeof(start), &iter->IOV_MEMBER);
 	segments = (struct iovec *)start;
 	behind = iter->iov_offset;
+	if (behind && bpf_probe_read_kernel(&segment, sizeof(segment), segments))
+		return -1;
+	part = behind;
 	for (i = 0; i < SEGMENTS_MAX; i++) {
 		if (behind >= wanted)
 			break;
 		segments--;
 		if (bpf_probe_read_kernel(&segment, sizeof(segment), segments))
 			return -1;
-		behind += segment.iov_len;
+		part = segment.iov_len;
+		behind += part;
 	}
 	if (behind < wanted)
 		return -1;
-	skip = behind - wanted;
-	for (i = 0; i < SEGMENTS_MAX; i++) {
-		u64 part;
-
-		if (bpf_probe_read_kernel(&segment, sizeof(segment), segments))
-			return -1;
-		part = segment.iov_len - skip;
-		if (part > size - done)
-			part = size - done;
-		if (part > HEAD_MAX)
-			return -1;
-		if (bpf_probe_read_user(to + (done & (HEAD_MAX - 1)), part, (void *)((u64)segment.iov_base + skip)))
-			return -1;
-		done += part;
-		if (done >= size)
-			return 0;
-		skip = 0;
-		segments++;
-	}
-	return -1;
+	/* `part` bytes of the segment belong to the message, and end where what was walked over before begins. */
+	start = (u64)segment.iov_base + (behind - wanted);
+	part -= behind - wanted;
+	if (part > size)
+		part = size;
+	BARRIER(part);
+	if (part > HEAD_MAX || bpf_probe_read_user(to, part, (void *)start))
+		return -1;
+	return part;
 }
 
 INLINE int copy_from_message(struct sk_msg_md *message, u32 offset, u8 *to, u32 size)
@@ -156,9 +149,10 @@ INLINE int copy_from_message(struct sk_msg_md *message, u32 offset, u8 *to, u32 
 	end = (u64)message->data_end;
 	if (data + size > end)
 		return -1;
-	return bpf_probe_read_kernel(to, size, (void *)data) ? -1 : 0;
+	return bpf_probe_read_kernel(to, size, (void *)data) ? -1 : (int)size;
 }
 
+/* As copy_from_iter, of either source. */
 INLINE int copy_from(struct source *source, u32 total, u32 offset, u8 *to, u32 size)
 {
 	if (size > HEAD_MAX)
@@ -183,34 +177,86 @@ INLINE void give_up(struct stream *stream, u32 why)
 	count(why);
 }
 
-/* Steps over body bytes. Sets work->ended when the message's last byte is passed. */
-INLINE void skip_body(struct stream *stream, struct source *source, struct work *work)
+INLINE int in_body(struct stream *stream)
 {
+	u8 state = *(volatile u8 *)&stream->state;
+
+	return state != STREAM_HEAD && state != STREAM_UNSYNCED;
+}
+
+/* One byte of a chunk's header or of the trailer. What was learnt goes to memory: see the top of http1.h. */
+INLINE void step_chunk(volatile struct stream *stream, volatile struct work *notes, u64 byte)
+{
+	u64 digit, letter, value;
+
+	if (stream->state == STREAM_CHUNK_SIZE) {
+		/* `partial` counts the digits while a chunk's size is read. */
+		digit = LESS((byte - '0') & 0xff, 10);
+		letter = LESS(((byte | 0x20) - 'a') & 0xff, 6);
+		BARRIER(digit);
+		BARRIER(letter);
+		if (digit | letter) {
+			value = ((byte - '0') & (0 - digit) & 0xff) | (((byte | 0x20) - 'a' + 10) & (0 - letter) & 0xff);
+			stream->left = stream->left << 4 | value;
+			stream->partial++;
+			if (stream->partial > 15)
+				stream->state = STREAM_GIVEN_UP;
+			return;
+		}
+		stream->state = stream->partial ? STREAM_CHUNK_REST : STREAM_GIVEN_UP;
+	}
+	if (stream->state == STREAM_CHUNK_REST) {
+		if (byte != '\n')
+			return;
+		stream->partial = 0;
+		if (stream->left) {
+			stream->left += 2; /* the CRLF behind the data */
+			stream->state = STREAM_CHUNK_DATA;
+		} else {
+			stream->state = STREAM_TRAILER;
+		}
+		return;
+	}
+	if (stream->state == STREAM_TRAILER) {
+		if (byte == '\n') {
+			stream->state = STREAM_HEAD;
+			notes->ended = 1;
+		} else if (byte != '\r') {
+			stream->state = STREAM_TRAILER_LINE;
+		}
+		return;
+	}
+	if (stream->state == STREAM_TRAILER_LINE && byte == '\n')
+		stream->state = STREAM_TRAILER;
+}
+
+/* Steps over body bytes. Sets work->ended when the message's last byte is passed. */
+INLINE void skip_body(struct stream *from, struct source *source, struct work *work)
+{
+	volatile struct stream *stream = from;
 	volatile struct work *notes = work;
 	u32 i;
 
 	for (i = 0; i < CHUNK_STEPS; i++) {
 		u32 rest = notes->length - notes->offset;
-		u8 state = stream->state, byte = 0;
-		u64 digit, letter;
 
-		if (!rest)
+		if (!rest || notes->ended)
 			return;
-		if (state == STREAM_UNTIL_CLOSE || state == STREAM_GIVEN_UP) {
+		if (stream->state == STREAM_UNTIL_CLOSE || stream->state == STREAM_GIVEN_UP) {
 			notes->offset = notes->length;
 			return;
 		}
-		if (state == STREAM_WAITING && stream->left) {
+		if (stream->state == STREAM_WAITING && stream->left) {
 			/* The LF that the request's blank line still owes. */
 			stream->left = 0;
 			notes->offset++;
 			continue;
 		}
-		if (state == STREAM_WAITING) {
-			give_up(stream, COUNTER_FRAMING_LOST);
+		if (stream->state == STREAM_WAITING) {
+			give_up(from, COUNTER_FRAMING_LOST);
 			return;
 		}
-		if (state == STREAM_BODY || state == STREAM_CHUNK_DATA) {
+		if (stream->state == STREAM_BODY || stream->state == STREAM_CHUNK_DATA) {
 			if (stream->left > rest) {
 				stream->left -= rest;
 				notes->offset = notes->length;
@@ -218,7 +264,7 @@ INLINE void skip_body(struct stream *stream, struct source *source, struct work 
 			}
 			notes->offset += stream->left;
 			stream->left = 0;
-			if (state == STREAM_BODY) {
+			if (stream->state == STREAM_BODY) {
 				stream->state = STREAM_HEAD;
 				notes->ended = 1;
 				return;
@@ -227,59 +273,21 @@ INLINE void skip_body(struct stream *stream, struct source *source, struct work 
 			stream->partial = 0;
 			continue;
 		}
-		if (copy_from(source, notes->length, notes->offset, work->bytes, 1)) {
-			give_up(stream, COUNTER_HEAD_UNREADABLE);
+		if (copy_from(source, notes->length, notes->offset, work->bytes, 1) != 1) {
+			give_up(from, COUNTER_HEAD_UNREADABLE);
 			return;
 		}
-		byte = *(volatile u8 *)work->bytes;
 		notes->offset++;
-		if (state == STREAM_CHUNK_SIZE) {
-			/* `partial` counts the digits while a chunk's size is read. */
-			digit = LESS((byte - '0') & 0xff, 10);
-			letter = LESS(((byte | 0x20) - 'a') & 0xff, 6);
-			BARRIER(digit);
-			BARRIER(letter);
-			if (digit | letter) {
-				stream->left = stream->left << 4 | (((byte - '0') & (0 - digit) & 0xff) |
-								    (((byte | 0x20) - 'a' + 10) & (0 - letter) & 0xff));
-				if (++stream->partial > 15) {
-					give_up(stream, COUNTER_FRAMING_LOST);
-					return;
-				}
-				continue;
-			}
-			if (!stream->partial) {
-				give_up(stream, COUNTER_FRAMING_LOST);
-				return;
-			}
-			stream->state = STREAM_CHUNK_REST;
-		}
-		if (stream->state == STREAM_CHUNK_REST) {
-			if (byte != '\n')
-				continue;
-			stream->partial = 0;
-			if (stream->left) {
-				stream->left += 2;
-				stream->state = STREAM_CHUNK_DATA;
-			} else {
-				stream->state = STREAM_TRAILER;
-			}
-			continue;
-		}
-		if (state == STREAM_TRAILER && byte == '\n') {
-			stream->state = STREAM_HEAD;
-			notes->ended = 1;
+		step_chunk(stream, notes, *(volatile u8 *)work->bytes);
+		if (stream->state == STREAM_GIVEN_UP) {
+			count(COUNTER_FRAMING_LOST);
 			return;
 		}
-		if (state == STREAM_TRAILER && byte != '\r')
-			stream->state = STREAM_TRAILER_LINE;
-		if (state == STREAM_TRAILER_LINE && byte == '\n')
-			stream->state = STREAM_TRAILER;
 	}
 }
 
-/* Looks for a head at the offset. HEAD_COMPLETE: work->head tells, and the offset is behind it. HEAD_INCOMPLETE: all bytes
- * are dealt with (kept), or work->look was raised for another round. Otherwise the stream is given up.
+/* Looks for a head at the offset. HEAD_COMPLETE: work->head tells, and the offset is behind it. HEAD_INCOMPLETE: the bytes are
+ * kept, and all are dealt with or another round goes on with the next segment; or work->look was raised for another round. Otherwise the stream is given up.
  * work->kept tells how many of the head's bytes had come earlier. */
 INLINE u32 read_head(struct connection *connection, struct stream *stream, struct source *source, struct work *work,
 		     const int direction, int is_response)
@@ -288,6 +296,7 @@ INLINE u32 read_head(struct connection *connection, struct stream *stream, struc
 	u64 key = connection->about.id << 1 | direction;
 	u32 kept, size, rest, verdict, whole;
 	struct kept_head *head;
+	int got;
 
 	kept = stream->partial;
 	if (kept >= HEAD_MAX) {
@@ -309,13 +318,13 @@ INLINE u32 read_head(struct connection *connection, struct stream *stream, struc
 		size = HEAD_MAX - kept;
 	notes->kept = kept;
 	notes->size = size;
-	notes->whole = kept + size;
-	size = notes->size;
-	kept = notes->kept;
-	if (copy_from(source, work->length, work->offset, work->bytes + (kept & (HEAD_MAX - 1)), size)) {
+	got = copy_from(source, work->length, work->offset, work->bytes + (notes->kept & (HEAD_MAX - 1)), notes->size);
+	if (got <= 0) {
 		give_up(stream, COUNTER_HEAD_UNREADABLE);
 		return HEAD_NOT_HTTP;
 	}
+	notes->size = got;
+	notes->whole = notes->kept + got;
 	/* RFC 9112, 2.2: an empty line in front of a request is stepped over. */
 	if (!is_response && !notes->kept && (work->bytes[0] == '\r' || work->bytes[0] == '\n')) {
 		work->offset++;
@@ -347,7 +356,8 @@ INLINE u32 read_head(struct connection *connection, struct stream *stream, struc
 		return HEAD_COMPLETE;
 	}
 	if (verdict == HEAD_INCOMPLETE) {
-		if (size < rest && whole < HEAD_MAX) {
+		/* The same bytes again and more of them, unless the segment that holds them ends here. */
+		if (size < rest && size == work->look && whole < HEAD_MAX) {
 			work->look = HEAD_MAX;
 			return HEAD_INCOMPLETE;
 		}
@@ -356,7 +366,7 @@ INLINE u32 read_head(struct connection *connection, struct stream *stream, struc
 			return HEAD_TOO_LONG;
 		}
 		stream->partial = whole;
-		work->offset = work->length;
+		work->offset += size;
 		return HEAD_INCOMPLETE;
 	}
 	if (kept)

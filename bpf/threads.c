@@ -3,6 +3,7 @@
  * How a context reaches the threads and processes that a unit makes, and what their ends tell about them (context.h).
  */
 #include "clew.h"
+#include "http1.h"
 #include "context.h"
 
 /* Every new thread and process passes here, on behalf of the one that makes it (copy_process). A thread ID that is used again
