@@ -21,8 +21,9 @@ from clew_agent.kernel_settings import pack
 from clew_agent.records import RequestRecord, Role, make_decoder, read_records_header
 
 SOURCE = FilePath(__file__).with_name("path_host.c")
+QUIET = ("unused-parameter", "unused-function", "unknown-pragmas")
 # Programs of the kernel read words wherever they lie, and through any pointer type. -O0: compiling takes longer than running.
-FLAGS = ("-O0", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-unused-function", "-fno-strict-aliasing")
+FLAGS = ("-O0", "-g", "-Wall", "-Wextra", "-Werror", "-fno-strict-aliasing", *(f"-Wno-{name}" for name in QUIET))
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize=alignment", "-fno-sanitize-recover=all")
 COMMAND = struct.Struct("=4I2q2I")
 INSERTION = struct.Struct("=2I")
