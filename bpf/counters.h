@@ -29,9 +29,9 @@ enum counter {
 	COUNTER_UNTRUSTED = 19,         /* requests sent without a parent: it is not certain that the helper thread works for the request that made it */
 	COUNTER_MULTIPLEXING = 20,      /* processes found to serve several requests on one thread, or one on several */
 	COUNTER_POOLS = 21,             /* processes whose helper threads were found to outlive their request */
-	COUNTER_FUNCTION_DEPTH = 22,    /* function calls not recorded: nested too deeply */
+	COUNTER_FUNCTION_DEPTH = 22,    /* function calls not recorded: nested too deeply, or no memory for the thread's stack */
 	COUNTER_FUNCTION_LIMIT = 23,    /* function calls not recorded: limits.spansPerRequest */
-	COUNTER_FUNCTION_UNWOUND = 24,  /* function calls dropped: their end was not seen */
+	COUNTER_FUNCTION_UNWOUND = 24,  /* function calls dropped: their end was not, or would not be, seen */
 	COUNTER_FUNCTION_RATE = 25,     /* function calls not recorded: limits.eventsPerSecond */
 	COUNTER_FIONREAD_CORRECTED = 26, /* FIONREAD results of 0 corrected on kernels that have the fault */
 	COUNTERS = 27,                  /* how many there are */

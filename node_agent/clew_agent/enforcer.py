@@ -23,6 +23,7 @@ from clew_agent.functions.planning import Mode, mode_for
 from clew_agent.functions.request import FunctionRequest
 from clew_agent.kernel.btf import Btf
 from clew_agent.kernel.headers import write_tree
+from clew_agent.kernel.symbols import read_return_trampoline, read_symbols
 from clew_agent.kernel_settings import pack
 from clew_agent.loader import syscalls
 from clew_agent.loader.handover import LoadError, Programs, load
@@ -128,7 +129,8 @@ def attach(
     if kernel.lacking:
         raise LoadError(f"kernel {release} lacks {', '.join(kernel.lacking)}, which the request path hooks")
     modes = {request.name: _mode(btf, request.name, fentry) for request in requests}
-    generated = generate(requests, btf, modes)
+    trampoline = read_return_trampoline() if Mode.KPROBE in modes.values() else 0
+    generated = generate(requests, btf, modes, symbols=read_symbols(list(modes)), return_trampoline=trampoline)
     text = source_text(lambda name: bpf_source(name).read_text(), generated, fionread=correct_fionread)
     with tempfile.TemporaryDirectory(prefix="clew-") as folder:
         began = time.monotonic()
