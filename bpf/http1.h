@@ -18,7 +18,7 @@
 #define HEAD_LINES 256       /* more field lines than that: HEAD_TOO_LONG */
 #define HEAD_SLACK 64        /* bytes behind HEAD_MAX that a word-wise read may touch */
 #define METHOD_MAX 20
-#define OWS_MAX 512          /* white space before a value; beyond it the value is not looked for */
+#define OWS_MAX 256          /* white space before a value; beyond it the value is not looked for */
 #define FIELD_REPEATS 8      /* tracestate or Content-Length fields that are read; more make the value invalid */
 #define TRACESTATE_MAX 512   /* W3C Trace Context 2, 3.3.1.5: characters that are passed on */
 #define TRACEPARENT_LENGTH 55
@@ -107,6 +107,15 @@ struct http_head {
 /* 1 if a < b, both far below 2^63, without a branch. */
 #define LESS(a, b) (((u64)(a) - (u64)(b)) >> 63)
 
+/* 1 if a == b, without a branch. */
+INLINE u64 same(u64 a, u64 b)
+{
+	u64 differs = a ^ b, is = (differs | (0 - differs)) >> 63;
+
+	BARRIER(is);
+	return is ^ 1;
+}
+
 /* RFC 9110, 5.6.2: token characters, as bits of two words. */
 #define TOKEN_LOW 0x03ff6cfa00000000ULL  /* !#$%&'*+-. and digits */
 #define TOKEN_HIGH 0x57ffffffc7fffffeULL /* letters ^_`|~ */
@@ -127,15 +136,13 @@ INLINE u32 skip_ows(const u8 *bytes, volatile u32 *cursor, u32 from, u32 limit)
 	*cursor = from;
 	for (i = 0; i < OWS_MAX / 8; i++) {
 		u32 at = *cursor;
-		u64 word = LOAD8(bytes, at), other;
+		u64 word = LOAD8(bytes, at), other, none;
 
 		other = ~(ZERO_BYTES_EXACT(word ^ WORD(' ')) | ZERO_BYTES_EXACT(word ^ WORD('\t'))) & HIGH_BITS;
-		if (other) {
-			*cursor = at + LOWEST_BYTE(other);
-			break;
-		}
-		*cursor = at + 8;
-		if (at + 8 >= limit)
+		none = same(other, 0);
+		at += LOWEST_BYTE(other) + none * 8;
+		*cursor = at;
+		if (!(none & LESS(at, limit)))
 			break;
 	}
 	return *cursor < limit ? *cursor : limit;
@@ -168,19 +175,17 @@ INLINE u32 parse_request_line(const u8 *bytes, u32 len, struct http_head *head)
 
 	notes->at = notes->method_length + 1;
 	notes->target_end = 0;
+	/* It may run past what has come, over bytes that mean nothing: the check behind the loop sees that. */
 	for (i = 0; i <= HEAD_MAX / 8; i++) {
 		u64 word, marks;
 
 		at = notes->at;
-		if (at >= len)
-			break;
 		word = LOAD8(bytes, at);
 		marks = BYTES_BELOW(word, 0x21) | ZERO_BYTES(word ^ WORD(0x7f));
-		if (marks) {
-			notes->target_end = at + LOWEST_BYTE(marks);
-			break;
-		}
+		notes->target_end = at + LOWEST_BYTE(marks);
 		notes->at = at + 8;
+		if (marks)
+			break;
 	}
 	at = notes->target_end;
 	if (!at || at >= len) {
@@ -268,15 +273,6 @@ INLINE u32 parse_status(const u8 *bytes, u32 len, struct http_head *head)
 #define G_COLON 0x3a67ULL              /* "g:" */
 #define UPGRADE_COLON 0x3a65646172677075ULL /* "upgrade:" */
 
-/* 1 if a == b, without a branch. */
-INLINE u64 same(u64 a, u64 b)
-{
-	u64 differs = a ^ b, is = (differs | (0 - differs)) >> 63;
-
-	BARRIER(is);
-	return is ^ 1;
-}
-
 /* Notes down the line from `line` to its LF at `end`: one branch, whatever it is. */
 INLINE void note_line(const u8 *bytes, u32 line, u32 end, volatile struct http_head *notes)
 {
@@ -315,23 +311,25 @@ INLINE u32 find_lines(const u8 *bytes, u32 len, struct http_head *head)
 	volatile struct http_head *notes = head;
 	u32 i;
 
+	/* Two branches a turn, the rest is arithmetic: the verifier keeps every branch that it has still to walk, 8,192 at most. */
 	for (i = 0; i < HEAD_MAX / 8 + HEAD_LINES + 1; i++) {
 		u32 at = notes->at, n, size;
-		u64 marks;
+		u64 marks, came, blank;
 
-		if (at >= len)
-			break;
 		marks = ZERO_BYTES(LOAD8(bytes, at) ^ WORD('\n'));
-		if (!marks) {
-			notes->at = at + 8;
+		notes->at = at + 8;
+		if (!marks)
 			continue;
-		}
 		at += LOWEST_BYTE(marks);
-		if (at >= len)
-			break;
 		size = at - notes->line;
 		n = notes->lines;
-		if (n && (!size || (size == 1 && BYTE_AT(bytes, at - 1) == '\r'))) {
+		came = LESS(at, len);
+		blank = LESS(0, n) & (same(size, 0) | (same(size, 1) & same(BYTE_AT(bytes, at - 1), '\r')));
+		if (!(came & (blank ^ 1) & LESS(n, HEAD_LINES))) {
+			if (!came)
+				break;
+			if (!blank)
+				return HEAD_TOO_LONG;
 			notes->flags |= size ? 0 : HEAD_BARE_LF;
 			notes->insert_at = notes->line;
 			notes->end = at + 1;
@@ -340,8 +338,6 @@ INLINE u32 find_lines(const u8 *bytes, u32 len, struct http_head *head)
 		notes->lines = n + 1;
 		notes->starts[(n + 1) & (HEAD_LINES * 2 - 1)] = at + 1;
 		notes->at = notes->line = at + 1;
-		if (n >= HEAD_LINES)
-			return HEAD_TOO_LONG;
 	}
 	/* No field begins with CR: at the very end of what has come, it can only be the blank line's. */
 	if (notes->lines && notes->line + 1 == len && BYTE_AT(bytes, notes->line) == '\r') {
@@ -449,8 +445,9 @@ INLINE void read_tracestate(const u8 *bytes, struct http_head *head, volatile u6
 	if (notes->tracestate_length > TRACESTATE_MAX) {
 		notes->tracestate_length = 0;
 		for (i = 0; i <= TRACESTATE_MAX; i++) {
-			if (head->tracestate[i] == ',')
-				notes->tracestate_length = i;
+			u64 comma = same(head->tracestate[i], ',');
+
+			notes->tracestate_length = (i & (0 - comma)) | (notes->tracestate_length & (comma - 1));
 		}
 	}
 	*bad = 0;
@@ -514,11 +511,11 @@ INLINE u32 skip_ows_back(const u8 *bytes, volatile u32 *cursor, u32 from)
 
 	*cursor = from;
 	for (i = 0; i < OWS_MAX; i++) {
-		u8 c = BYTE_AT(bytes, *cursor - 1);
+		u64 c = BYTE_AT(bytes, *cursor - 1), ows = same(c, ' ') | same(c, '\t');
 
-		if (c != ' ' && c != '\t')
+		*cursor -= ows;
+		if (!ows)
 			break;
-		*cursor -= 1;
 	}
 	return *cursor;
 }

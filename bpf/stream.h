@@ -71,6 +71,7 @@ struct work {
 	u32 ended;   /* a message ended in this round */
 
 	u32 inserted; /* bytes that this run has added to the message */
+	u32 written; /* of the fields that are being added */
 	u32 kept;    /* read_head's numbers lie here: in registers, each range that they can have would make the verifier walk */
 	u32 size;    /* through the whole parser again */
 	u32 whole;

@@ -45,7 +45,9 @@ def missing(held: int, needed: Iterable[Capability] = NEEDED) -> list[Capability
 def refusal(lacking: Iterable[Capability]) -> str:
     """The message for a user who did not give all that is needed."""
     lines = [f"  {capability.name} {capability.reason}" for capability in lacking]
-    return "\n".join(["the agent lacks capabilities:", *lines, "give them in the container's securityContext.capabilities.add, or run as root"])
+    return "\n".join(
+        ["the agent lacks capabilities:", *lines, "give them in the container's securityContext.capabilities.add, or run as root"]
+    )
 
 
 def own_effective() -> int:

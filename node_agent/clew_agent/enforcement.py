@@ -76,7 +76,9 @@ def plan(
     scopes: list[Scope] = []
     problems: list[Problem] = []
     for pod in inventory.pods:
-        mine = [policy for policy in ordered if pod.cgroup and selects(policy, pod.namespace, pod.labels, namespaces.get(pod.namespace, {}))]
+        mine = [
+            policy for policy in ordered if pod.cgroup and selects(policy, pod.namespace, pod.labels, namespaces.get(pod.namespace, {}))
+        ]
         if not mine:
             continue
         names = tuple(policy.metadata.name for policy in mine)
@@ -120,7 +122,10 @@ def _unsupported(policy: TracingPolicy, wish: KernelFunction, mask: int) -> Prob
     for argument in wish.arguments:
         if argument.field is not None:
             return Problem(
-                wish.function or "", "Unsupported", f"{where}: field {argument.field} of {argument.output}: fields are not supported yet", mask
+                wish.function or "",
+                "Unsupported",
+                f"{where}: field {argument.field} of {argument.output}: fields are not supported yet",
+                mask,
             )
     return None
 

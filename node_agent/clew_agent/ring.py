@@ -50,4 +50,3 @@ class RingBuffer:
         """Unmap."""
         self._consumer.close()
         self._producer.close()
-
