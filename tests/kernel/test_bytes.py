@@ -146,3 +146,16 @@ def test_span_covers_a_large_answer(rig: Rig) -> None:
     (client,) = rig.spans.wait([name], 1)[name]
     assert (server.kind, client.kind) == (SERVER, CLIENT)
     assert server.start < client.start < client.end < server.end
+
+
+def test_more_in_one_send_than_is_followed(rig: Rig) -> None:
+    """A body of hundreds of chunks: the connection is given up, counted, and nothing is touched behind it."""
+    head = b"POST /up/chunks HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    whole = head + b"1\r\nx\r\n" * 2_000 + b"0\r\n\r\n"
+    service = rig.service("plain")
+    before = rig.counters()
+    rig.ask(service, "/raw/sends-chunks", body=order(rig.upstream.address, whole, keep="chunks"))
+    rig.ask(service, "/raw/sends-more", body=order(rig.upstream.address, call_of("behind-chunks"), keep="chunks"))
+    added(whole, rig.upstream.wait("chunks"))
+    assert rig.upstream.wait("behind-chunks") == call_of("behind-chunks")
+    rig.await_counters(before, lambda counted: counted.get("kernel_framing_lost", 0) >= 1)
