@@ -110,10 +110,11 @@ struct http_head {
 /* 1 if a == b, without a branch. */
 INLINE u64 same(u64 a, u64 b)
 {
-	u64 differs = a ^ b, is = (differs | (0 - differs)) >> 63;
+	u64 differs = a ^ b, negative = 0 - differs;
 
-	BARRIER(is);
-	return is ^ 1;
+	/* Without this, clang sees that it means a comparison, and makes it one. */
+	BARRIER(negative);
+	return ((differs | negative) >> 63) ^ 1;
 }
 
 /* RFC 9110, 5.6.2: token characters, as bits of two words. */

@@ -11,7 +11,10 @@
 #include "stream.h"
 #include "requests.h"
 
-#define MSG_PEEK 2
+#define MSG_OOB 0x1
+#define MSG_PEEK 0x2
+#define MSG_TRUNC 0x20
+#define MSG_ERRQUEUE 0x2000
 
 BPF_PROG_ARRAY(receive_again, 1);
 
@@ -124,7 +127,7 @@ KRETFUNC_PROBE(sock_recvmsg, struct socket *sock, struct msghdr *message, int fl
 	if (!sk)
 		return 0;
 	connection = connections.sk_storage_get(sk, 0, 0);
-	if (!connection || connection->in.state == STREAM_GIVEN_UP || flags & MSG_PEEK)
+	if (!connection || connection->in.state == STREAM_GIVEN_UP || flags & (MSG_OOB | MSG_PEEK | MSG_ERRQUEUE))
 		return 0;
 	if (connection->about.unsynced)
 		take_up(connection, sk);
@@ -134,6 +137,12 @@ KRETFUNC_PROBE(sock_recvmsg, struct socket *sock, struct msghdr *message, int fl
 	if (received <= 0) {
 		if (!received && connection->about.role == ROLE_CLIENT && connection->in.state == STREAM_UNTIL_CLOSE)
 			finish_request(connection, work, OUTCOME_COMPLETE);
+		return 0;
+	}
+	if (flags & MSG_TRUNC) {
+		/* The application drops bytes unread: what they were is not known. */
+		count(COUNTER_FRAMING_LOST);
+		lose_reads(connection, work);
 		return 0;
 	}
 	if (!work->rounds) {

@@ -7,6 +7,7 @@ wrong command line with status 2.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import logging
 import os
@@ -15,10 +16,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
-from typing import IO
 
 from clew_crds import PolicyError, TracingPolicy, load_policies
 
@@ -121,24 +121,25 @@ def _check_capabilities() -> None:
         raise StartError(capabilities.refusal(lacking))
 
 
-def _only_agent(state: Path) -> IO[str]:
+@contextlib.contextmanager
+def _only_agent(state: Path) -> Iterator[None]:
     """Hold the lock that one agent a node may hold; it goes with the process. Raises :class:`StartError`."""
     try:
         state.mkdir(parents=True, exist_ok=True)
-        lock = open(state / "agent.lock", "a+", encoding="ascii")
+        lock = os.open(state / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise StartError(f"cannot make the lock file in {state}: {error.strerror}; choose another folder with --state") from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.seek(0)
-        holder = lock.read().strip()
-        lock.close()
-        raise StartError(f"another agent runs on this node (process {holder}); there can be only one") from None
-    lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
-    return lock
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(lock, 20, 0).decode(errors="replace").strip()
+            raise StartError(f"another agent runs on this node (process {holder}); there can be only one") from None
+        os.truncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _attach(btf_path: Path, policies: Sequence[TracingPolicy]) -> Enforcer:

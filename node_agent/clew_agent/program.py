@@ -21,10 +21,8 @@ REQUEST_PATH = ("connections.c", "threads.c", "receive.c", "respond.c", "inject.
 
 FIONREAD_FIX = "fionread.c"
 
-_MAPS = (
-    "settings policies allowances counters records sequences contexts tracestates units processes connections heads works "
-    "pod_scopes sockets receive_again respond_again inject_again"
-).split()
+# Those that the agent reads or writes, and the program arrays.
+_MAPS = ["settings", "policies", "counters", "records", "connections", "pod_scopes", "sockets"]
 _PROGRAMS = {"clew_connection": "sock_ops", "clew_inject": "sk_msg"}
 _TAIL_CALLS = {
     "receive_again": "kretfunc__vmlinux__sock_recvmsg",
@@ -92,7 +90,7 @@ def load_request(text: str, kernel: Kernel, generated: Generated | None, tree: P
         text=text,
         cflags=[*definitions(kernel), "-Wno-everything"],
         tree=str(tree),
-        maps=list(_MAPS),
+        maps=[*_MAPS, *_TAIL_CALLS],
         programs=dict(_PROGRAMS),
         tail_calls=dict(_TAIL_CALLS),
         kprobes=list(kprobes),

@@ -6,6 +6,7 @@ one traceparent, FIONREAD must tell what is waiting, and epoll must wake. What f
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -71,10 +72,8 @@ class SelfTest:
         arrived = bytearray()
         server.setblocking(False)
         while sent < len(message) or len(arrived) < len(message):
-            try:
+            with contextlib.suppress(BlockingIOError):
                 sent += client.send(message[sent:])
-            except BlockingIOError:
-                pass
             if not await_readable(server):
                 raise SelfTestError(f"{sent} bytes were sent through the sockhash and {len(arrived)} arrived")
             arrived += server.recv(1 << 20)
