@@ -302,6 +302,8 @@ INLINE void note_line(const u8 *bytes, u32 line, u32 end, volatile struct http_h
 	n = notes->seen[kind & (FIELD_KINDS - 1)];
 	notes->seen[kind & (FIELD_KINDS - 1)] = n + 1;
 	place = (kind & (FIELD_KINDS - 1)) * FIELD_REPEATS + (n & (FIELD_REPEATS - 1));
+	BARRIER(place);
+	place &= FIELD_KINDS * FIELD_REPEATS - 1; /* 6.1's verifier loses the bounds of the sum */
 	notes->fields[place].start = line + skip;
 	notes->fields[place].end = stop;
 }
