@@ -11,8 +11,8 @@
  *     thread that did not get its request by one of the two ways (event loops, schedulers);
  *   - its thread reads requests and hands them on to threads that it makes: then only those have contexts;
  *   - it is inherited, and the process that made it has not yet shown that such helpers end with their request, or was seen to
- *     keep them (pools). One helper that ends in time, or that answers the request, earns the trust; the requests before it are
- *     separate traces.
+ *     keep them (pools). A helper that ends while its request is open, or having answered it, earns the trust; the requests
+ *     before it are separate traces.
  */
 #ifndef CLEW_CONTEXT_H
 #define CLEW_CONTEXT_H
@@ -72,7 +72,7 @@ struct unit {
 	u8 kind;
 	u8 handed_off; /* it made a thread while its context was open */
 	u8 ambiguous;  /* it read another request after handing one off: its own sends belong to none for certain */
-	u8 reserved;
+	u8 answered;   /* INHERITED: it sent the answer of the request that it inherited */
 };
 BPF_TABLE("lru_hash", u32, struct unit, units, UNITS_MAX);
 
@@ -178,7 +178,7 @@ INLINE void check_answering_unit(u64 key, struct context *context)
 		return;
 	unit = units.lookup(&tid);
 	if (unit && unit->kind == UNIT_INHERITED && unit->context == key)
-		mark_process(unit->creator, 0, 0, 1);
+		unit->answered = 1;
 	else
 		mark_process(pid, 1, 0, 0);
 }

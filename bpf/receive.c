@@ -90,7 +90,9 @@ INLINE int follow_reads(struct connection *connection, struct source *source, st
 	} else {
 		unsynced = stream->state == STREAM_UNSYNCED;
 		verdict = read_head(connection, stream, source, work, 0, *role == ROLE_CLIENT);
-		if (verdict == HEAD_COMPLETE) {
+		if (verdict == HEAD_COMPLETE && is_agent(bpf_get_current_pid_tgid() >> 32)) {
+			stream->state = STREAM_GIVEN_UP;
+		} else if (verdict == HEAD_COMPLETE) {
 			if (*role == ROLE_SERVER)
 				begin_server_request(connection, work);
 			else if (note_response(connection, work, stream, &connection->out))

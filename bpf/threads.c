@@ -31,7 +31,7 @@ KRETFUNC_PROBE(alloc_pid, struct pid_namespace *ns, pid_t *set_tid, size_t set_t
 	return 0;
 }
 
-/* A thread ends (do_exit). A helper that ends while its request is still open shows that helpers do. */
+/* A thread ends (do_exit). A helper that ends while its request is still open, or that has answered it, shows that helpers do. */
 RAW_TRACEPOINT_PROBE(sched_process_exit)
 {
 	u64 id = bpf_get_current_pid_tgid();
@@ -39,7 +39,7 @@ RAW_TRACEPOINT_PROBE(sched_process_exit)
 	struct unit *unit = units.lookup(&tid);
 
 	if (unit) {
-		if (unit->kind == UNIT_INHERITED && contexts.lookup(&unit->context))
+		if (unit->kind == UNIT_INHERITED && (unit->answered || contexts.lookup(&unit->context)))
 			mark_process(unit->creator, 0, 0, 1);
 		units.delete(&tid);
 	}

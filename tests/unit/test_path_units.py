@@ -100,9 +100,12 @@ def test_a_helper_that_answers_earns_the_trust(path: Path) -> None:
     connection = _serve(path)
     path.clone(MAIN, HELPER.tid)
     _answer(path, connection, by=HELPER)
-    _serve(path)
+    second = _serve(path)
     path.clone(MAIN, OTHER.tid)
+    assert path.context(OTHER) == NONE  # a pool's worker answers, too: it is the end that tells
+    path.exit(HELPER)
     assert path.context(OTHER) == path.context(MAIN) != NONE
+    _answer(path, second, by=OTHER)
     assert _units(path) == {}
 
 
