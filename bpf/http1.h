@@ -6,7 +6,7 @@
  * (stream.h). It compiles in the kernel and, for the tests, on the host; its twin is tests/truth/http1_twin.py.
  *
  * The verifier walks every path of every turn of a loop, so the loops here are built for it:
- *   - lines are found eight bytes at a time; what a line means is noted in a second loop, with one branch a line, and values are
+ *   - lines are found sixteen bytes at a time; what a line means is noted in a second loop, with one branch a line, and values are
  *     read after that;
  *   - whatever a turn learns goes to memory (`struct http_head`), never to registers that the next turn would tell apart;
  *   - bytes are judged by arithmetic, not by branches, and BARRIER keeps clang from turning it back into branches.
@@ -15,8 +15,9 @@
 #define CLEW_HTTP1_H
 
 #define HEAD_MAX 8192        /* a head is looked at up to here; a power of two */
-#define HEAD_LINES 256       /* more field lines than that: HEAD_TOO_LONG */
+#define HEAD_LINES 128       /* more field lines than that: HEAD_TOO_LONG */
 #define HEAD_SLACK 64        /* bytes behind HEAD_MAX that a word-wise read may touch */
+#define STEP 16              /* bytes that a turn of a search looks at */
 #define METHOD_MAX 20
 #define OWS_MAX 256          /* white space before a value; beyond it the value is not looked for */
 #define FIELD_REPEATS 8      /* tracestate or Content-Length fields that are read; more make the value invalid */
@@ -75,6 +76,7 @@ struct http_head {
 	u32 tracestate_length; /* with what follows, as in struct tracestate (context.h) */
 	u8 tracestate[TRACESTATE_MAX * 2 + 8]; /* room for a copy that is cut afterwards */
 	/* The parser's own notes. */
+	u32 is_response;
 	u32 at;              /* where the search for the line's end goes on */
 	u32 line;            /* where the current line began */
 	u32 lines;           /* lines seen so far, with the first */
@@ -105,16 +107,30 @@ struct http_head {
 #define LOWEST_BYTE(marks) (((((marks) & -(marks)) >> 7) * 0x0001020304050607ULL) >> 56)
 
 /* 1 if a < b, both far below 2^63, without a branch. */
-#define LESS(a, b) (((u64)(a) - (u64)(b)) >> 63)
+INLINE u64 less(u64 a, u64 b)
+{
+	u64 result = (a - b) >> 63;
+
+	BARRIER(result);
+	return result;
+}
 
 /* 1 if a == b, without a branch. */
 INLINE u64 same(u64 a, u64 b)
 {
-	u64 differs = a ^ b, negative = 0 - differs;
+	u64 differs = a ^ b, result = 0 - differs;
 
-	/* Without this, clang sees that it means a comparison, and makes it one. */
-	BARRIER(negative);
-	return ((differs | negative) >> 63) ^ 1;
+	/* Without these, clang sees that it means a comparison, and makes it one, here or where the result is used. */
+	BARRIER(result);
+	result = ((differs | result) >> 63) ^ 1;
+	BARRIER(result);
+	return result;
+}
+
+/* Which of sixteen bytes the lowest mark stands in, if there is one. */
+INLINE u64 lowest_of(u64 first, u64 second)
+{
+	return LOWEST_BYTE(first) + same(first, 0) * (8 + LOWEST_BYTE(second));
 }
 
 /* RFC 9110, 5.6.2: token characters, as bits of two words. */
@@ -143,7 +159,7 @@ INLINE u32 skip_ows(const u8 *bytes, volatile u32 *cursor, u32 from, u32 limit)
 		none = same(other, 0);
 		at += LOWEST_BYTE(other) + none * 8;
 		*cursor = at;
-		if (!(none & LESS(at, limit)))
+		if (!(none & less(at, limit)))
 			break;
 	}
 	return *cursor < limit ? *cursor : limit;
@@ -177,15 +193,17 @@ INLINE u32 parse_request_line(const u8 *bytes, u32 len, struct http_head *head)
 	notes->at = notes->method_length + 1;
 	notes->target_end = 0;
 	/* It may run past what has come, over bytes that mean nothing: the check behind the loop sees that. */
-	for (i = 0; i <= HEAD_MAX / 8; i++) {
-		u64 word, marks;
+	for (i = 0; i <= HEAD_MAX / STEP; i++) {
+		u64 first, second;
 
 		at = notes->at;
-		word = LOAD8(bytes, at);
-		marks = BYTES_BELOW(word, 0x21) | ZERO_BYTES(word ^ WORD(0x7f));
-		notes->target_end = at + LOWEST_BYTE(marks);
-		notes->at = at + 8;
-		if (marks)
+		first = LOAD8(bytes, at);
+		first = BYTES_BELOW(first, 0x21) | ZERO_BYTES(first ^ WORD(0x7f));
+		second = LOAD8(bytes, at + 8);
+		second = BYTES_BELOW(second, 0x21) | ZERO_BYTES(second ^ WORD(0x7f));
+		notes->target_end = at + lowest_of(first, second);
+		notes->at = at + STEP;
+		if (first | second)
 			break;
 	}
 	at = notes->target_end;
@@ -251,7 +269,7 @@ INLINE u32 parse_status(const u8 *bytes, u32 len, struct http_head *head)
 		return HEAD_NOT_HTTP;
 	if (len < 13)
 		return HEAD_INCOMPLETE;
-	if (!LESS(a & 0xff, 10) || !LESS(b & 0xff, 10) || !LESS(c & 0xff, 10) || !a)
+	if (!less(a & 0xff, 10) || !less(b & 0xff, 10) || !less(c & 0xff, 10) || !a)
 		return HEAD_NOT_HTTP;
 	if (after != ' ' && after != '\r' && after != '\n')
 		return HEAD_NOT_HTTP;
@@ -288,7 +306,7 @@ INLINE void note_line(const u8 *bytes, u32 line, u32 end, volatile struct http_h
 	encoding = same(folded, TRANSFER) & same(second | 0x2020202020202000ULL, _ENCODIN) & same((third & 0xffff) | 0x20, G_COLON);
 	upgrade = same(content, UPGRADE_COLON);
 	fold = same(first & 0xff, ' ') | same(first & 0xff, '\t');
-	cr = same(BYTE_AT(bytes, end - 1), '\r') & LESS(line, end);
+	cr = same(BYTE_AT(bytes, end - 1), '\r') & less(line, end);
 	stop = end - cr;
 	notes->flags |= (HEAD_BARE_LF & (cr - 1)) | (HEAD_FOLDED & (0 - fold));
 	kind = traceparent * FIELD_TRACEPARENT + tracestate * FIELD_TRACESTATE + length * FIELD_LENGTH +
@@ -315,20 +333,21 @@ INLINE u32 find_lines(const u8 *bytes, u32 len, struct http_head *head)
 	u32 i;
 
 	/* Two branches a turn, the rest is arithmetic: the verifier keeps every branch that it has still to walk, 8,192 at most. */
-	for (i = 0; i < HEAD_MAX / 8 + HEAD_LINES + 1; i++) {
+	for (i = 0; i < HEAD_MAX / STEP + HEAD_LINES + 1; i++) {
 		u32 at = notes->at, n, size;
-		u64 marks, came, blank;
+		u64 first, second, came, blank;
 
-		marks = ZERO_BYTES(LOAD8(bytes, at) ^ WORD('\n'));
-		notes->at = at + 8;
-		if (!marks)
+		first = ZERO_BYTES(LOAD8(bytes, at) ^ WORD('\n'));
+		second = ZERO_BYTES(LOAD8(bytes, at + 8) ^ WORD('\n'));
+		notes->at = at + STEP;
+		if (!(first | second))
 			continue;
-		at += LOWEST_BYTE(marks);
+		at += lowest_of(first, second);
 		size = at - notes->line;
 		n = notes->lines;
-		came = LESS(at, len);
-		blank = LESS(0, n) & (same(size, 0) | (same(size, 1) & same(BYTE_AT(bytes, at - 1), '\r')));
-		if (!(came & (blank ^ 1) & LESS(n, HEAD_LINES))) {
+		came = less(at, len);
+		blank = less(0, n) & (same(size, 0) | (same(size, 1) & same(BYTE_AT(bytes, at - 1), '\r')));
+		if (!(came & (blank ^ 1) & less(n, HEAD_LINES))) {
 			if (!came)
 				break;
 			if (!blank)
@@ -367,7 +386,7 @@ INLINE void note_lines(const u8 *bytes, struct http_head *head)
 /* One hexadecimal digit's value in `value`; `bad` becomes 1 where it is not one of 0-9a-f. */
 INLINE u64 hex_digit(u64 c, volatile u64 *bad)
 {
-	u64 digit = LESS((c - '0') & 0xff, 10), letter = LESS((c - 'a') & 0xff, 6);
+	u64 digit = less((c - '0') & 0xff, 10), letter = less((c - 'a') & 0xff, 6);
 
 	BARRIER(digit);
 	BARRIER(letter);
@@ -461,7 +480,7 @@ INLINE void read_tracestate(const u8 *bytes, struct http_head *head, volatile u6
 			break;
 		c = head->tracestate[i];
 		/* Printable ASCII and HTAB. */
-		*bad |= (LESS(c, 0x20) & LESS(0, c ^ '\t')) | LESS(0x7e, c);
+		*bad |= (less(c, 0x20) & less(0, c ^ '\t')) | less(0x7e, c);
 	}
 	if (*bad)
 		notes->tracestate_length = 0;
@@ -556,6 +575,9 @@ INLINE u32 parse_head(const u8 *bytes, u32 len, int is_response, struct http_hea
 	volatile struct http_head *notes = head;
 	u32 verdict, i;
 
+	/* Asked for in memory each time: the verifier then walks once for both. */
+	notes->is_response = is_response;
+
 	notes->end = notes->insert_at = notes->flags = notes->status = notes->minor = 0;
 	notes->method_length = notes->target_end = 0;
 	notes->content_length = 0;
@@ -563,8 +585,8 @@ INLINE u32 parse_head(const u8 *bytes, u32 len, int is_response, struct http_hea
 	notes->at = notes->line = notes->last = notes->spoiled = 0;
 	for (i = 0; i < FIELD_KINDS; i++)
 		notes->seen[i] = 0;
-	notes->lines = is_response ? 0 : 1;
-	if (!is_response) {
+	notes->lines = notes->is_response ? 0 : 1;
+	if (!notes->is_response) {
 		verdict = parse_request_line(bytes, len, head);
 		if (verdict != HEAD_COMPLETE)
 			goto out;
@@ -572,7 +594,7 @@ INLINE u32 parse_head(const u8 *bytes, u32 len, int is_response, struct http_hea
 	verdict = parse_version(bytes, len, head);
 	if (verdict != HEAD_COMPLETE)
 		goto out;
-	verdict = is_response ? parse_status(bytes, len, head) : parse_request_line_end(bytes, len, head);
+	verdict = notes->is_response ? parse_status(bytes, len, head) : parse_request_line_end(bytes, len, head);
 	if (verdict != HEAD_COMPLETE)
 		goto out;
 	notes->starts[1] = notes->line;
@@ -580,13 +602,13 @@ INLINE u32 parse_head(const u8 *bytes, u32 len, int is_response, struct http_hea
 	if (verdict != HEAD_COMPLETE)
 		goto out;
 	note_lines(bytes, head);
-	if (is_response && BYTE_AT(bytes, notes->starts[1] - 2) != '\r')
+	if (notes->is_response && BYTE_AT(bytes, notes->starts[1] - 2) != '\r')
 		notes->flags |= HEAD_BARE_LF;
 	notes->traceparents = notes->seen[FIELD_TRACEPARENT];
 	notes->flags |= notes->seen[FIELD_UPGRADE] ? HEAD_UPGRADE : 0;
 	read_content_length(bytes, head);
 	read_transfer_encoding(bytes, head);
-	if (!is_response) {
+	if (!notes->is_response) {
 		read_traceparent(bytes, head, &head->value);
 		read_tracestate(bytes, head, &head->value);
 	}

@@ -57,6 +57,8 @@ INLINE u32 write_fields(struct context *context, u64 parent, struct work *work)
 	length = state->length;
 	if (!length || length > TRACESTATE_MAX)
 		return TRACEPARENT_FIELD;
+	BARRIER(length);
+	length &= TRACESTATE_MAX * 2 - 1; /* a bound that the verifier sees */
 	*(u64 *)(text + 70) = 0x6174736563617274ULL; /* tracesta */
 	*(u32 *)(text + 78) = 0x203a6574;            /* te:  */
 	COPY(text + TRACEPARENT_FIELD + TRACESTATE_FIELD, length, state->text);
@@ -90,28 +92,17 @@ INLINE int insert_fields(struct sk_msg_md *message, u32 position, u32 length, st
 		goto undo;
 	data = (u8 *)(long)message->data;
 	end = (u8 *)(long)message->data_end;
-	if (data + TRACEPARENT_FIELD > end)
+	/* Byte by byte, each with its own check: BARRIER keeps clang from drawing checks together, which the verifier can't follow. */
+#pragma clang loop unroll(disable)
+	for (i = 0; i < FIELDS_MAX; i++) {
+		BARRIER(data);
+		if (i >= length || data + 1 > end)
+			break;
+		*(volatile u8 *)data = *(volatile u8 *)(work->text + i);
+		data++;
+	}
+	if (i < length)
 		goto undo;
-	for (i = 0; i < TRACEPARENT_FIELD; i++)
-		data[i] = work->text[i];
-	work->written = TRACEPARENT_FIELD;
-	/* Then word by word, and the rest byte by byte, each with its check: clang must not draw several together. */
-#pragma clang loop unroll(disable)
-	for (i = TRACEPARENT_FIELD; i < FIELDS_MAX - 8; i += 8) {
-		if (i + 8 > length || data + i + 8 > end)
-			break;
-		*(volatile u64 *)(data + i) = *(volatile u64 *)(work->text + i);
-		work->written = i + 8;
-	}
-#pragma clang loop unroll(disable)
-	for (i = 0; i < 8; i++) {
-		u32 at = *(volatile u32 *)&work->written;
-
-		if (at >= length || at >= FIELDS_MAX || data + at + 1 > end)
-			break;
-		*(volatile u8 *)(data + at) = *(volatile u8 *)(work->text + at);
-		work->written = at + 1;
-	}
 	return 0;
 undo:
 	bpf_msg_pop_data(message, position, length, 0);

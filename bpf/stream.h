@@ -71,14 +71,13 @@ struct work {
 	u32 ended;   /* a message ended in this round */
 
 	u32 inserted; /* bytes that this run has added to the message */
-	u32 written; /* of the fields that are being added */
 	u32 kept;    /* read_head's numbers lie here: in registers, each range that they can have would make the verifier walk */
 	u32 size;    /* through the whole parser again */
 	u32 whole;
 	struct http_head head;
 	struct context context;
 	struct request_record record;
-	u8 text[TRACESTATE_MAX + 128];
+	u8 text[TRACESTATE_MAX * 2 + 128];
 	u8 bytes[HEAD_MAX * 3 + HEAD_SLACK]; /* what was kept, what is read behind it; the third only for the verifier */
 };
 enum { WORK_RECEIVE = 0, WORK_RESPOND = 1, WORK_INJECT = 2, WORK_CLOSE = 3, WORKS = 4 };
@@ -192,8 +191,8 @@ INLINE void step_chunk(volatile struct stream *stream, volatile struct work *not
 
 	if (stream->state == STREAM_CHUNK_SIZE) {
 		/* `partial` counts the digits while a chunk's size is read. */
-		digit = LESS((byte - '0') & 0xff, 10);
-		letter = LESS(((byte | 0x20) - 'a') & 0xff, 6);
+		digit = less((byte - '0') & 0xff, 10);
+		letter = less(((byte | 0x20) - 'a') & 0xff, 6);
 		BARRIER(digit);
 		BARRIER(letter);
 		if (digit | letter) {
@@ -340,7 +339,7 @@ INLINE u32 read_head(struct connection *connection, struct stream *stream, struc
 	whole = notes->whole;
 	rest = work->length - work->offset;
 	/* Only where a field is to be inserted must a blank line be recognised by its CR. */
-	if (is_response && verdict == HEAD_COMPLETE && work->head.end > whole)
+	if (verdict == HEAD_COMPLETE && work->head.end > whole && *(volatile u32 *)&work->head.is_response)
 		verdict = HEAD_INCOMPLETE;
 	if (verdict == HEAD_COMPLETE) {
 		if (kept)
