@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
  *
- * What a traced pod reads from its sockets: requests, if it serves; responses, if it asks.
+ * What a traced pod that serves reads: requests. (The responses to what it asks of others: answer.c.)
  *
  * sock_recvmsg is passed by every read of a socket into the application's memory (recv, recvmsg, read, readv, io_uring) on all
  * supported kernels. Its return is the moment at which the application has the bytes, and the reader is the unit.
@@ -10,11 +10,6 @@
 #include "context.h"
 #include "stream.h"
 #include "requests.h"
-
-#define MSG_OOB 0x1
-#define MSG_PEEK 0x2
-#define MSG_TRUNC 0x20
-#define MSG_ERRQUEUE 0x2000
 
 BPF_PROG_ARRAY(receive_again, 1);
 
@@ -54,51 +49,34 @@ INLINE void begin_server_request(struct connection *connection, struct work *wor
 		begin_body(&connection->in, work, 0, 0);
 }
 
-/* A response's last byte was read: the client span ends. */
-INLINE void end_client_request(struct connection *connection, struct work *work)
+/* What is read is not certain any more. A request that is being served still ends with its response. */
+INLINE void lose_requests(struct connection *connection)
 {
-	finish_request(connection, work, OUTCOME_COMPLETE);
-	/* On a connection older than the agent, a whole response shows where the next request begins. */
-	if (connection->out.state == STREAM_UNSYNCED)
-		connection->out.state = STREAM_HEAD;
-}
-
-/* What is read is not certain any more: nothing on this connection is. */
-INLINE void lose_reads(struct connection *connection, struct work *work)
-{
-	if (connection->about.role == ROLE_CLIENT)
-		finish_request(connection, work, OUTCOME_LOST);
 	connection->in.state = STREAM_GIVEN_UP;
-	/* A request that is being served still ends with its response. */
-	if (connection->about.role == ROLE_CLIENT || connection->begun == connection->ended)
+	if (connection->begun == connection->ended)
 		connection->out.state = STREAM_GIVEN_UP;
 }
 
-/* Follows what is read: requests where the pod serves, responses where it asks. One piece of code does both, so that the
- * verifier walks through one parser. Returns 1 if another round is needed. */
-INLINE int follow_reads(struct connection *connection, struct source *source, struct work *work)
+/* Follows requests. Returns 1 if another round is needed. */
+INLINE int read_requests(struct connection *connection, struct source *source, struct work *work)
 {
 	struct stream *stream = &connection->in;
-	volatile u8 *role = &connection->about.role;
 	volatile struct work *notes = work;
-	int unsynced;
 	u32 verdict;
 
 	notes->ended = 0;
 	if (in_body(stream)) {
 		skip_body(stream, source, work);
 	} else {
-		unsynced = stream->state == STREAM_UNSYNCED;
-		verdict = read_head(connection, stream, source, work, 0, *role == ROLE_CLIENT);
+		/* In memory: in a register it would make the verifier walk through the parser twice. */
+		notes->unsynced = stream->state == STREAM_UNSYNCED;
+		verdict = read_head(connection, stream, source, work, 0, 0);
 		if (verdict == HEAD_COMPLETE && is_agent(bpf_get_current_pid_tgid() >> 32)) {
 			stream->state = STREAM_GIVEN_UP;
 		} else if (verdict == HEAD_COMPLETE) {
-			if (*role == ROLE_SERVER)
-				begin_server_request(connection, work);
-			else if (note_response(connection, work, stream, &connection->out))
-				return 0;
-		} else if (unsynced && !(verdict == HEAD_INCOMPLETE && notes->offset < notes->length)) {
-			/* Not a message's beginning: the next read may be one. */
+			begin_server_request(connection, work);
+		} else if (notes->unsynced && !(verdict == HEAD_INCOMPLETE && notes->offset < notes->length)) {
+			/* Not a request's beginning: the next read may be one. */
 			stream->state = STREAM_UNSYNCED;
 			stream->partial = 0;
 			return 0;
@@ -109,11 +87,9 @@ INLINE int follow_reads(struct connection *connection, struct source *source, st
 		}
 	}
 	if (*(volatile u8 *)&stream->state == STREAM_GIVEN_UP) {
-		lose_reads(connection, work);
+		lose_requests(connection);
 		return 0;
 	}
-	if (notes->ended && *role == ROLE_CLIENT)
-		end_client_request(connection, work);
 	return notes->offset < notes->length;
 }
 
@@ -129,22 +105,19 @@ KRETFUNC_PROBE(sock_recvmsg, struct socket *sock, struct msghdr *message, int fl
 	if (!sk)
 		return 0;
 	connection = connections.sk_storage_get(sk, 0, 0);
-	if (!connection || connection->in.state == STREAM_GIVEN_UP || flags & (MSG_OOB | MSG_PEEK | MSG_ERRQUEUE))
+	if (!connection || connection->about.role != ROLE_SERVER)
+		return 0;
+	if (connection->in.state == STREAM_GIVEN_UP || received <= 0 || flags & MSG_NOT_READ)
 		return 0;
 	if (connection->about.unsynced)
 		take_up(connection, sk);
 	work = works.lookup(&slot);
 	if (!work)
 		return 0;
-	if (received <= 0) {
-		if (!received && connection->about.role == ROLE_CLIENT && connection->in.state == STREAM_UNTIL_CLOSE)
-			finish_request(connection, work, OUTCOME_COMPLETE);
-		return 0;
-	}
 	if (flags & MSG_TRUNC) {
 		/* The application drops bytes unread: what they were is not known. */
 		count(COUNTER_FRAMING_LOST);
-		lose_reads(connection, work);
+		lose_requests(connection);
 		return 0;
 	}
 	if (!work->rounds) {
@@ -153,14 +126,14 @@ KRETFUNC_PROBE(sock_recvmsg, struct socket *sock, struct msghdr *message, int fl
 		work->look = FIRST_LOOK;
 	}
 	source.iter = &message->msg_iter;
-	again = follow_reads(connection, &source, work);
+	again = read_requests(connection, &source, work);
 	if (again && work->rounds < ROUNDS_MAX) {
 		work->rounds++;
 		receive_again.call(ctx, 0);
 	}
 	if (again) {
 		count(COUNTER_FRAMING_LOST);
-		lose_reads(connection, work);
+		lose_requests(connection);
 	}
 	work->rounds = 0;
 	return 0;

@@ -12,9 +12,11 @@
 #define CLEW_STREAM_H
 
 #define HEADS_MAX 512   /* unfinished heads kept at once: 4 MiB */
+#define MSG_TRUNC 0x20
+#define MSG_NOT_READ (0x1 | 0x2 | 0x2000) /* MSG_OOB, MSG_PEEK, MSG_ERRQUEUE: nothing of the stream is taken */
 #define FIRST_LOOK 1024 /* bytes read to begin with: most heads are shorter */
 #define ROUNDS_MAX 30   /* tail calls in one system call (the kernel allows 33) */
-#define CHUNK_STEPS 24  /* bytes of chunk headers that one round reads */
+#define CHUNK_STEPS 8   /* bytes of chunk headers that one round reads */
 #define SEGMENTS_MAX 16 /* pieces of a readv or writev that are looked into */
 
 enum stream_state {
@@ -69,6 +71,7 @@ struct work {
 	u32 length;  /* bytes of the message */
 	u32 look;    /* bytes to read for a head */
 	u32 ended;   /* a message ended in this round */
+	u32 unsynced; /* where a message begins was not known before this round */
 
 	u32 inserted; /* bytes that this run has added to the message */
 	u32 kept;    /* read_head's numbers lie here: in registers, each range that they can have would make the verifier walk */
@@ -80,7 +83,7 @@ struct work {
 	u8 text[TRACESTATE_MAX * 2 + 128];
 	u8 bytes[HEAD_MAX * 3 + HEAD_SLACK]; /* what was kept, what is read behind it; the third only for the verifier */
 };
-enum { WORK_RECEIVE = 0, WORK_RESPOND = 1, WORK_INJECT = 2, WORK_CLOSE = 3, WORKS = 4 };
+enum { WORK_RECEIVE = 0, WORK_RESPOND = 1, WORK_INJECT = 2, WORK_CLOSE = 3, WORK_ANSWER = 4, WORKS = 5 };
 BPF_PERCPU_ARRAY(works, struct work, WORKS);
 
 /* Where a message's bytes are: in the application's memory behind an iov_iter that has been used up, or in an sk_msg. */

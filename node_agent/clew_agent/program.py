@@ -16,7 +16,7 @@ from clew_agent.kernel.headers import CFLAGS
 from clew_agent.loader.protocol import Request
 from clew_agent.loader.source import assemble
 
-REQUEST_PATH = ("connections.c", "threads.c", "receive.c", "respond.c", "inject.c")
+REQUEST_PATH = ("connections.c", "threads.c", "receive.c", "answer.c", "respond.c", "inject.c")
 """The files of the request path, in the order in which one text holds them."""
 
 FIONREAD_FIX = "fionread.c"
@@ -26,10 +26,11 @@ _MAPS = ["settings", "policies", "counters", "records", "connections", "pod_scop
 _PROGRAMS = {"clew_connection": "sock_ops", "clew_inject": "sk_msg"}
 _TAIL_CALLS = {
     "receive_again": "kretfunc__vmlinux__sock_recvmsg",
+    "answer_again": "kretfunc__vmlinux__tcp_bpf_recvmsg",
     "respond_again": "kretfunc__vmlinux__tcp_sendmsg",
     "inject_again": "clew_inject",
 }
-REQUIRED = ("sock_recvmsg", "tcp_sendmsg", "tcp_bpf_sendmsg", "tcp_close", "alloc_pid")
+REQUIRED = ("sock_recvmsg", "tcp_bpf_recvmsg", "tcp_sendmsg", "tcp_bpf_sendmsg", "tcp_close", "alloc_pid")
 """Kernel functions that the request path hooks."""
 
 

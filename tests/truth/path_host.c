@@ -9,6 +9,7 @@
 
 #define HAVE_TCP_SENDPAGE
 #include "receive.c"
+#include "answer.c"
 #include "respond.c"
 #include "inject.c"
 #include "connections.c"
@@ -139,6 +140,13 @@ static void pass_over(struct iov_iter *iter, struct iovec *segments, u32 count, 
 	iter->__iov = segments + i;
 }
 
+/* A client's socket is in the sockhash, and read by tcp_bpf_recvmsg inside sock_recvmsg. */
+static void read_socket(struct socket *socket, struct msghdr *header, int flags, int received)
+{
+	RUN(probe_tcp_bpf_recvmsg(NULL, socket->sk, header, 0, flags, NULL, received));
+	RUN(probe_sock_recvmsg(NULL, socket, header, flags, received));
+}
+
 /* read: first: its result; second: the flags, and 1 << 32 for a buffer that is no iovec. write: the same without flags. */
 static s64 move_bytes(struct command *command, struct sock *sk)
 {
@@ -148,7 +156,7 @@ static s64 move_bytes(struct command *command, struct sock *sk)
 
 	pass_over(&header.msg_iter, segments, command->pieces, command->first > 0 ? command->first : 0, command->second >> 32 & 1);
 	if (command->kind == COMMAND_READ)
-		RUN(probe_sock_recvmsg(NULL, &socket, &header, (int)command->second, command->first));
+		read_socket(&socket, &header, (int)command->second, command->first);
 	else
 		RUN(probe_tcp_sendmsg(NULL, sk, &header, command->first, command->first));
 	free(segments);
