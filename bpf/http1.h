@@ -15,7 +15,7 @@
 #define CLEW_HTTP1_H
 
 #define HEAD_MAX 8192        /* a head is looked at up to here; a power of two */
-#define HEAD_LINES 128       /* more field lines than that: HEAD_TOO_LONG */
+#define HEAD_LINES 64        /* more field lines than that: HEAD_TOO_LONG */
 #define HEAD_SLACK 64        /* bytes behind HEAD_MAX that a word-wise read may touch */
 #define STEP 16              /* bytes that a turn of a search looks at */
 #define METHOD_MAX 20
