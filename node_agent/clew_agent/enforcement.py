@@ -2,13 +2,14 @@
 
 A pod may be selected by several policies. The functions of all of them are recorded in its requests; all other settings are
 those of the policy whose name comes first, so that the outcome does not depend on the order in which policies were made. Each
-combination of policies that some pod has is one policy slot of the programs.
+combination of policies that a pod may have is one policy slot of the programs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, combinations, islice
 
 from clew_crds import TracingPolicy, expand, selects
 from clew_crds.functions import Attribution, KernelFunction
@@ -70,49 +71,54 @@ def plan(
     number: Callable[[Pod], int],
 ) -> Enforcement:
     """Decide what to enforce on this node's pods. ``namespaces`` are the labels of the namespaces."""
-    ordered = sorted(policies, key=lambda policy: policy.metadata.name)
-    chosen: dict[tuple[str, ...], int] = {}
-    groups: list[list[TracingPolicy]] = []
+    ordered = _ordered(policies)
+    chosen = policy_slots(ordered)
     scopes: list[Scope] = []
-    problems: list[Problem] = []
+    functions, unmet = function_requests(policies)
+    problems = list(unmet)
     for pod in inventory.pods:
-        mine = [
-            policy for policy in ordered if pod.cgroup and selects(policy, pod.namespace, pod.labels, namespaces.get(pod.namespace, {}))
-        ]
-        if not mine:
+        labels = namespaces.get(pod.namespace, {})
+        names = tuple(policy.metadata.name for policy in ordered if pod.cgroup and selects(policy, pod.namespace, pod.labels, labels))
+        if not names:
             continue
-        names = tuple(policy.metadata.name for policy in mine)
-        if names not in chosen and len(groups) == POLICY_SLOTS:
-            problems.append(Problem("", "TooManyPolicies", f"pod {pod.namespace}/{pod.name}: more than {POLICY_SLOTS} combinations", 0))
-            continue
-        if names not in chosen:
-            chosen[names] = len(groups)
-            groups.append(mine)
-        scopes.append(Scope(pod, number(pod), chosen[names]))
+        if names in chosen:
+            scopes.append(Scope(pod, number(pod), chosen[names]))
+        else:
+            message = f"pod {pod.namespace}/{pod.name} is not traced: policies {', '.join(names)} together are one combination too many"
+            problems.append(Problem("", "TooManyPolicies", message, 0))
+    first = {policy.metadata.name: _settings(policy) for policy in ordered}
+    return Enforcement(tuple(scopes), tuple(first[names[0]] for names in chosen), functions, tuple(problems))
+
+
+def policy_slots(policies: Sequence[TracingPolicy]) -> dict[tuple[str, ...], int]:
+    """The slot of each combination of policies that a pod may have, by their names: single ones first, then pairs, and so on.
+
+    Which pods there are does not matter, so the programs can be generated before any pod is known. Combinations beyond
+    ``POLICY_SLOTS`` have no slot.
+    """
+    names = [policy.metadata.name for policy in _ordered(policies)]
+    sizes = (combinations(names, size) for size in range(1, len(names) + 1))
+    return {combination: slot for slot, combination in enumerate(islice(chain.from_iterable(sizes), POLICY_SLOTS))}
+
+
+def function_requests(policies: Sequence[TracingPolicy]) -> tuple[tuple[FunctionRequest, ...], tuple[Problem, ...]]:
+    """The functions that the policies ask for, each with the slots of the combinations that its policy is in."""
+    slots = policy_slots(policies)
+    problems: list[Problem] = []
     functions: list[FunctionRequest] = []
-    for policy in ordered:
-        mask = sum(1 << slot for slot, group in enumerate(groups) if policy in group)
+    for policy in _ordered(policies):
+        mask = sum(1 << slot for names, slot in slots.items() if policy.metadata.name in names)
         for wish in expand(policy.spec.kernel_functions):
             problem = _unsupported(policy, wish, mask)
             if problem:
                 problems.append(problem)
-            elif mask:
-                functions.append(_request(wish, mask))
-    return Enforcement(tuple(scopes), tuple(_settings(group[0]) for group in groups), tuple(functions), tuple(problems))
-
-
-def function_requests(policies: Sequence[TracingPolicy]) -> tuple[tuple[FunctionRequest, ...], tuple[Problem, ...]]:
-    """What the policies ask for whatever pods there are: to check it before anything is attached."""
-    problems: list[Problem] = []
-    functions: list[FunctionRequest] = []
-    for policy in policies:
-        for wish in expand(policy.spec.kernel_functions):
-            problem = _unsupported(policy, wish, 0)
-            if problem:
-                problems.append(problem)
             else:
-                functions.append(_request(wish, 0))
+                functions.append(_request(wish, mask))
     return tuple(functions), tuple(problems)
+
+
+def _ordered(policies: Sequence[TracingPolicy]) -> list[TracingPolicy]:
+    return sorted(policies, key=lambda policy: policy.metadata.name)
 
 
 def _unsupported(policy: TracingPolicy, wish: KernelFunction, mask: int) -> Problem | None:
