@@ -45,11 +45,10 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Enforcement:
-    """All that the programs are told. ``problems`` are wishes that cannot be met, by policy name in their message."""
+    """What the programs are told of pods. ``problems`` are pods that cannot be traced as wished."""
 
     scopes: tuple[Scope, ...] = ()
     settings: tuple[SlotSettings, ...] = ()
-    functions: tuple[FunctionRequest, ...] = ()
     problems: tuple[Problem, ...] = ()
 
 
@@ -74,8 +73,7 @@ def plan(
     ordered = _ordered(policies)
     chosen = policy_slots(ordered)
     scopes: list[Scope] = []
-    functions, unmet = function_requests(policies)
-    problems = list(unmet)
+    problems: list[Problem] = []
     for pod in inventory.pods:
         labels = namespaces.get(pod.namespace, {})
         names = tuple(policy.metadata.name for policy in ordered if pod.cgroup and selects(policy, pod.namespace, pod.labels, labels))
@@ -87,7 +85,7 @@ def plan(
             message = f"pod {pod.namespace}/{pod.name} is not traced: policies {', '.join(names)} together are one combination too many"
             problems.append(Problem("", "TooManyPolicies", message, 0))
     first = {policy.metadata.name: _settings(policy) for policy in ordered}
-    return Enforcement(tuple(scopes), tuple(first[names[0]] for names in chosen), functions, tuple(problems))
+    return Enforcement(tuple(scopes), tuple(first[names[0]] for names in chosen), tuple(problems))
 
 
 def policy_slots(policies: Sequence[TracingPolicy]) -> dict[tuple[str, ...], int]:
