@@ -1,7 +1,7 @@
 """The agent's main loop: pods and policies in, spans and counters out.
 
-One thread does all of it by its own clock: reads the ring, assembles spans, and once a second looks after pods, counters and the time.
-Export has a thread of its own (``export/queue.py``), so a collector that is away delays nothing here.
+One thread does all of it by its own clock: reads the ring, assembles spans, and once a second looks after pods and the time.
+Export has a thread of its own (``export/queue.py``), so a collector that is away delays nothing here; counters are read when asked for.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from clew_agent.enforcement import Enforcement, Numbers, plan
 from clew_agent.enforcer import Enforcer
 from clew_agent.export.base import Exporter
 from clew_agent.inventory.static import StaticInventory
-from clew_agent.metrics import Metrics
+from clew_agent.metrics import Metric, Metrics
 from clew_agent.model import AttributeValue, Inventory, Pod
 from clew_agent.records import make_decoder, read_records_header
 from clew_agent.ring import RingBuffer
@@ -44,7 +44,7 @@ def clock_offset_ns() -> int:
 
 @dataclass(slots=True)
 class Agent:
-    """Enforces policies on the pods of an inventory until it is told to stop."""
+    """Enforces policies on the pods of an inventory until it is told to stop. Who makes it closes its enforcer."""
 
     policies: list[TracingPolicy]
     source: StaticInventory
@@ -81,12 +81,16 @@ class Agent:
             holding, made = assemble(holding, raw, decode, self._known_facts(), time.monotonic_ns())
             self._pass_on(made)
         self._pass_on(drain(holding, self._known_facts())[1])
-        self._count()
         for exporter in self.exporters:
             exporter.shutdown(_FLUSH)
-        self._count()
         ring.close()
-        self.enforcer.close()
+
+    def count(self) -> dict[Metric, int]:
+        """All metrics as they are now, for any thread, until the enforcer is closed."""
+        counted = self.enforcer.counters()
+        self.metrics.put({name: counted[index] for index, name in self.kernel_rows.items()})
+        self.metrics.put(_sum(exporter.counts() for exporter in self.exporters))
+        return self.metrics.read()
 
     def _known_facts(self) -> Facts:
         if self._facts is None:
@@ -110,7 +114,6 @@ class Agent:
                 _LOG.error("%s", problem.message)
         self.enforcer.apply(self._enforcement)
         self._facts = self._gather(inventory, offset)
-        self._count()
 
     def _gather(self, inventory: Inventory, offset: int) -> Facts:
         styles: dict[int, NamingStyle] = {}
@@ -129,11 +132,6 @@ class Agent:
         )
         layouts = self.enforcer.generated.layouts
         return make_facts(inventory, self._pods, layouts, offset, styles, self.host_attributes, options)
-
-    def _count(self) -> None:
-        counted = self.enforcer.counters()
-        self.metrics.put({name: counted[index] for index, name in self.kernel_rows.items()})
-        self.metrics.put(_sum(exporter.counts() for exporter in self.exporters))
 
 
 def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -27,7 +27,6 @@ from clew_agent.agent import Agent
 from clew_agent.c_header import HeaderError
 from clew_agent.enforcement import Enforcement, function_requests
 from clew_agent.enforcer import Enforcer, attach, host_identity
-from clew_agent.export.base import Exporter
 from clew_agent.export.choose import CHOICES, make_exporter
 from clew_agent.export.settings import SettingsError
 from clew_agent.fionread import has_fault
@@ -36,7 +35,7 @@ from clew_agent.inventory.static import StaticInventory
 from clew_agent.kernel.btf import VMLINUX, NoBtfError, read_vmlinux
 from clew_agent.kernel.features import Answer, Finding, examine, read_facts
 from clew_agent.loader.handover import LoadError
-from clew_agent.metrics import AGENT_METRICS, Metrics, kernel_metrics, read_counters_header, serve_metrics
+from clew_agent.metrics import AGENT_METRICS, Metric, Metrics, kernel_metrics, read_counters_header, serve_metrics
 from clew_agent.model import Address
 
 _LOG = logging.getLogger("clew.main")
@@ -87,14 +86,12 @@ def _run(arguments: argparse.Namespace) -> None:
         enforcer = _attach(arguments.btf, policies)
         exporters = [make_exporter(choice, os.environ) for choice in arguments.exporter or ["otlp"]]
         rows = kernel_metrics(read_counters_header())
-        metrics = Metrics([*AGENT_METRICS, *rows.values()])
-        stop_metrics = serve_metrics(arguments.metrics_address, metrics.read) if arguments.metrics_address else None
         agent = Agent(
             policies=policies,
             source=source,
             enforcer=enforcer,
             exporters=exporters,
-            metrics=metrics,
+            metrics=Metrics([*AGENT_METRICS, *rows.values()]),
             kernel_rows={index: row.name for index, row in rows.items()},
             host=host_identity(arguments.node_address or _own_address()),
             host_attributes={"k8s.node.name": arguments.node, "host.name": arguments.node},
@@ -109,10 +106,12 @@ def _run(arguments: argparse.Namespace) -> None:
                 flush=True,
             )
 
+        stop_metrics = serve_metrics(arguments.metrics_address, agent.count) if arguments.metrics_address else None
         agent.run(stop, ready)
         if stop_metrics:
             stop_metrics()
-        _tell_losses(metrics, exporters)
+        _tell_losses(agent.count())
+        enforcer.close()
 
 
 def _check_capabilities() -> None:
@@ -183,8 +182,8 @@ def _own_address() -> Address:
         return ip_address(probe.getsockname()[0])
 
 
-def _tell_losses(metrics: Metrics, exporters: Sequence[Exporter]) -> None:
-    lost = {row.name: value for row, value in metrics.read().items() if value and ("dropped" in row.name or "full" in row.name)}
+def _tell_losses(counted: Mapping[Metric, int]) -> None:
+    lost = {row.name: value for row, value in counted.items() if value and ("dropped" in row.name or "full" in row.name)}
     if lost:
         _LOG.warning("lost: %s", ", ".join(f"{name} {value}" for name, value in sorted(lost.items())))
 
