@@ -23,7 +23,7 @@ from clew_lab.guest import GuestOptions
 from clew_lab.host import HostUnready
 from clew_lab.image import CHECKOUT, ImageMissing
 from clew_lab.load import LoadError, closed_loop, get
-from clew_lab.pods import PodError, PodNetwork
+from clew_lab.pods import NODE_ADDRESS, PodError, PodNetwork
 from clew_lab.run import run_command
 from clew_lab.traces import INTERNAL, TraceSpan, read_spans, trace_faults, traces_by_id
 
@@ -100,6 +100,7 @@ def _inside(requests: int, show: int) -> int:
         inventory = network.write_inventory(Path("/tmp/pods.json"))
         clock.say("starting clew-agent with examples/bookinfo.yaml")
         argv = agent_command([CHECKOUT / "examples/bookinfo.yaml"], inventory, [f"file:{spans_file}"])
+        argv += ["--node", "lab", "--node-address", str(NODE_ADDRESS)]
         agent = stack.enter_context(AgentProcess(argv, echo=sys.stderr))
         clock.say(f"probes attached {agent.wait_ready():.1f} s after the agent's start; sending {requests} requests")
         result = closed_loop(address, lambda _: request, connections=1, count=requests)

@@ -57,7 +57,8 @@ def trace_faults(trace: Sequence[TraceSpan], calls: Mapping[str, str]) -> list[s
 
     ``calls`` maps every service to the one that calls it, and the entry service to the empty string. Each service must have exactly
     one server span; each but the entry's must be the child of a client span of its caller, and that of the caller's server span;
-    every kernel span must lie below a request span of its own service; and children must lie within their parents' time.
+    every kernel span must lie below a request span of its own service; and children must lie within their parents' time. Only a
+    server span may end after the client span above it: an answer can be read before the send that brought it has returned.
     """
     by_id = {span.span: span for span in trace}
     servers = defaultdict(list)
@@ -72,7 +73,8 @@ def trace_faults(trace: Sequence[TraceSpan], calls: Mapping[str, str]) -> list[s
         elif span.kind != SERVER:
             faults += _inner_faults(span, by_id)
         parent = by_id.get(span.parent)
-        if parent is not None and not parent.start <= span.start <= span.end <= parent.end:
+        last = span.start if span.kind == SERVER else span.end
+        if parent is not None and not parent.start <= span.start <= last <= parent.end:
             faults.append(f"{_called(span)} is not within the time of its parent {_called(parent)}")
     return faults
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from clew_crds import TracingPolicy
 
+from clew_agent.clock import Offset, follow, measure
 from clew_agent.enforcement import Enforcement, Numbers, plan
 from clew_agent.enforcer import Enforcer
 from clew_agent.export.base import Exporter
@@ -35,13 +36,6 @@ _GONE_PODS_KEPT = 1000
 _FLUSH = 5.0
 
 
-def clock_offset_ns() -> int:
-    """CLOCK_REALTIME - CLOCK_MONOTONIC in nanoseconds, taken between two looks at the same clock."""
-    before = time.monotonic_ns()
-    now = time.time_ns()
-    return now - (before + time.monotonic_ns()) // 2
-
-
 @dataclass(slots=True)
 class Agent:
     """Enforces policies on the pods of an inventory until it is told to stop. Who makes it closes its enforcer."""
@@ -59,6 +53,7 @@ class Agent:
     _enforcement: Enforcement = field(default_factory=Enforcement)
     _pods: dict[int, Pod] = field(default_factory=dict)
     _facts: Facts | None = None
+    _clock: Offset | None = None
 
     def run(self, stop: threading.Event, ready: Callable[[Enforcement], None]) -> None:
         """Work until ``stop`` is set, then let out what is held and end. ``ready`` is called when all pods are attached."""
@@ -104,8 +99,8 @@ class Agent:
                 exporter.export(list(made.spans))
 
     def _housekeep(self) -> None:
-        offset = clock_offset_ns()
-        self.enforcer.tell_clock(offset, self.host, os.getpid())
+        self._clock = follow(self._clock, measure())
+        self.enforcer.tell_clock(self._clock.ns, self.host, os.getpid())
         inventory = self.source.current()
         if inventory is not self._inventory:
             self._inventory = inventory
@@ -113,7 +108,7 @@ class Agent:
             for problem in self._enforcement.problems:
                 _LOG.error("%s", problem.message)
         self.enforcer.apply(self._enforcement)
-        self._facts = self._gather(inventory, offset)
+        self._facts = self._gather(inventory, self._clock.ns)
 
     def _gather(self, inventory: Inventory, offset: int) -> Facts:
         styles: dict[int, NamingStyle] = {}

@@ -1,6 +1,6 @@
 """The capabilities that the agent needs instead of all of root, and the refusal that names the missing ones.
 
-``docs/safety.md`` tells how the set was found: each one left out in turn, and what failed then.
+The kernel tests run the agent with just these; ``docs/safety.md`` tells what fails without each.
 """
 
 from __future__ import annotations
@@ -23,9 +23,12 @@ NEEDED = (
     Capability(39, "CAP_BPF", "to load programs and maps"),
     Capability(38, "CAP_PERFMON", "to attach programs to kernel functions and read kernel memory in them"),
     Capability(12, "CAP_NET_ADMIN", "to attach sk_msg and sock_ops programs"),
+    Capability(34, "CAP_SYSLOG", "to read the addresses of kernel functions (/proc/kallsyms), by which BCC knows the kernel's helpers"),
     Capability(19, "CAP_SYS_PTRACE", "to take up connections that are older than the agent (pidfd_getfd)"),
 )
 
+# Never needed to start: without it, propagation stays off on kernels with the FIONREAD fault, and what needs a kprobe is not recorded
+# where kernel.perf_event_paranoid is 3 or more.
 SYS_ADMIN = Capability(21, "CAP_SYS_ADMIN", "to correct FIONREAD on this kernel (bpf_probe_write_user)")
 
 

@@ -119,18 +119,27 @@ class Enforcer:
 
 
 def attach(
-    btf: Btf, requests: tuple[FunctionRequest, ...], release: str, *, fentry: bool, correct_fionread: bool, propagation: str, debug: int = 0
+    btf: Btf,
+    requests: tuple[FunctionRequest, ...],
+    release: str,
+    *,
+    fentry: bool,
+    no_kprobes: str,
+    correct_fionread: bool,
+    propagation: str,
+    debug: int = 0,
 ) -> Enforcer:
     """Compile, load and attach the programs, and let them pass the self-test.
 
-    ``propagation`` is why it must stay off already. Raises :class:`LoadError`.
+    ``propagation`` is why it must stay off already, ``no_kprobes`` why there can be no kprobes. Raises :class:`LoadError`.
     """
     kernel = inspect(btf)
     if kernel.lacking:
         raise LoadError(f"kernel {release} lacks {', '.join(kernel.lacking)}, which the request path hooks")
     modes = {request.name: _mode(btf, request.name, fentry) for request in requests}
     trampoline = read_return_trampoline() if Mode.KPROBE in modes.values() else 0
-    generated = generate(requests, btf, modes, symbols=read_symbols(list(modes)), return_trampoline=trampoline)
+    symbols = read_symbols(list(modes))
+    generated = generate(requests, btf, modes, symbols, trampoline, no_kprobes)
     text = source_text(lambda name: bpf_source(name).read_text(), generated, fionread=correct_fionread)
     with tempfile.TemporaryDirectory(prefix="clew-") as folder:
         began = time.monotonic()

@@ -144,16 +144,18 @@ def _only_agent(state: Path) -> Iterator[None]:
 def _attach(btf_path: Path, policies: Sequence[TracingPolicy]) -> Enforcer:
     btf = read_vmlinux(btf_path)
     requests, unsupported = function_requests(policies)
-    facts = examine(read_facts(btf))
+    admin = not capabilities.missing(capabilities.own_effective(), [capabilities.SYS_ADMIN])
+    facts = examine(read_facts(btf, admin=admin))
     propagation, correct = "", False
     if has_fault():
-        propagation = _why_not_corrected(facts)
+        propagation = _why_not_corrected(facts, admin=admin)
         correct = not propagation
     enforcer = attach(
         btf,
         requests,
         os.uname().release,
         fentry=facts["fentry"].answer is not Answer.NO,
+        no_kprobes=facts["kprobe"].detail,
         correct_fionread=correct,
         propagation=propagation,
     )
@@ -162,10 +164,10 @@ def _attach(btf_path: Path, policies: Sequence[TracingPolicy]) -> Enforcer:
     return enforcer
 
 
-def _why_not_corrected(facts: Mapping[str, Finding]) -> str:
+def _why_not_corrected(facts: Mapping[str, Finding], *, admin: bool) -> str:
     """Why FIONREAD stays wrong for sockets in a sockhash, and so propagation off; empty where it can be corrected."""
     fault = "this kernel answers FIONREAD with 0 for sockets in a sockhash (upstream commit 929e30f93125)"
-    if capabilities.missing(capabilities.own_effective(), [capabilities.SYS_ADMIN]):
+    if not admin:
         return f"{fault}, and the agent lacks {capabilities.SYS_ADMIN.name} {capabilities.SYS_ADMIN.reason}"
     if facts["user-writes"].answer is not Answer.YES:
         return f"{fault}, and it cannot be corrected: {facts['user-writes'].detail}"

@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 
 import pytest
 import yaml
+from clew_agent.capabilities import NEEDED, SYS_ADMIN
+from clew_agent.fionread import has_fault
 from clew_lab.agent import AgentProcess, agent_command
 from clew_lab.load import response_length
 from clew_lab.pods import NODE_ADDRESS, NODE_ADDRESS6, LabPod, PodNetwork
@@ -50,6 +52,29 @@ POLICIES: Mapping[str, Mapping[str, object]] = {
     "noinject": {"propagation": {"inject": []}},
     "noextract": {"propagation": {"extract": []}},
     "http": {"spans": {"naming": "HTTP"}, "identifiers": {"layout": "Random"}},
+    # test_functions.py. Both select the pods of "few": these have the functions of both, and all else from "few", whose name is first.
+    "few": {
+        "kernelFunctions": [
+            {"function": "do_sys_openat2", "arguments": [{"index": 1, "as": "path", "type": "UserString"}], "minimumDuration": "1h"},
+        ],
+        "limits": {"spansPerRequest": 4},
+    },
+    "functions": {
+        "namespaces": ["functions", "few"],
+        "kernelFunctions": [
+            {"function": "do_sys_openat2", "arguments": [{"name": "dfd"}, {"name": "filename", "type": "UserString"}], "returns": True},
+            {"function": "do_filp_open", "arguments": [{"name": "dfd"}], "returns": True},
+            {"function": "tcp_sendmsg", "arguments": [{"name": "size"}], "returns": True},
+            {"function": "tcp_recvmsg", "arguments": [{"name": "len"}], "returns": True},
+            {
+                "function": "hrtimer_nanosleep",
+                "arguments": [{"name": "rqtp"}, {"name": "mode"}, {"name": "clockid"}],
+                "returns": True,
+                "minimumDuration": "1s",
+            },
+            {"function": "__set_task_comm", "arguments": [{"name": "buf"}, {"name": "exec"}], "returns": True},
+        ],
+    },
 }
 Found = TypeVar("Found")
 _ENTER = 'echo $$ > "$0" && exec "$@"'
@@ -77,15 +102,19 @@ class Rig:
         self.agent = self._start_agent(agent_pod)
 
     def _start_agent(self, pod: LabPod) -> AgentProcess:
-        """Start the agent, in a traced pod, so that tracing itself would show; return it when it is ready."""
+        """Start the agent, in a traced pod, so that tracing itself would show, with the capabilities that it needs and no others;
+        return it when it is ready."""
         environment = {
             "OTEL_BSP_SCHEDULE_DELAY": "100",
             "OTEL_EXPORTER_OTLP_ENDPOINT": "http://{}:{}".format(*self.collector.address),
             "OTEL_EXPORTER_OTLP_TIMEOUT": "2",
         }
         exporters = [f"file:{self.spans.path}", "otlp"]
+        # Debian leaves kprobes to CAP_SYS_ADMIN; upstream's CAP_PERFMON is enough below level 3.
+        Path("/proc/sys/kernel/perf_event_paranoid").write_text("2")
         argv = agent_command(self._write_policies(), self.pods_file, exporters, METRICS)
-        agent = AgentProcess(["sh", "-c", _ENTER, str(pod.container_path / "cgroup.procs"), *argv], environment, sys.stderr)
+        enter = ["sh", "-c", _ENTER, str(pod.container_path / "cgroup.procs")]
+        agent = AgentProcess([*enter, *under_capabilities(), *argv], environment, sys.stderr)
         self._stack.enter_context(agent)
         agent.wait_ready(600)
         return agent
@@ -145,7 +174,7 @@ class Rig:
         return {name.removeprefix("clew_").removesuffix("_total"): int(float(value)) for name, value in pairs}
 
     def await_counters(self, before: Mapping[str, int], wanted: Callable[[Mapping[str, int]], bool]) -> dict[str, int]:
-        """Wait until what was counted since `before` is as wanted, and return it. The agent looks once a second."""
+        """Wait until what was counted since `before` is as wanted, and return it."""
 
         def counted() -> dict[str, int]:
             now = self.counters()
@@ -168,6 +197,13 @@ class Rig:
             for piece in pieces:
                 connection.sendall(piece)
             return read_answer(connection)
+
+
+def under_capabilities() -> list[str]:
+    """How to run a command with no more capabilities than docs/safety.md says."""
+    needed = [*NEEDED, SYS_ADMIN] if has_fault() else NEEDED
+    names = [f"+{capability.name.removeprefix('CAP_').lower()}" for capability in needed]
+    return ["setpriv", "--no-new-privs", "--bounding-set", ",".join(["-all", *names]), "--"]
 
 
 def read_answer(connection: socket.socket) -> bytes:

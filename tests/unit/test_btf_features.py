@@ -34,7 +34,7 @@ def test_what_cannot_be_read_is_not_a_no() -> None:
         "kernel-reads",
         "user-writes",
     }
-    assert all(finding.detail for finding in found.values())
+    assert all(finding.detail for finding in found.values() if finding.answer is not Answer.YES)
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,20 @@ def test_without_the_jit_there_is_no_fentry() -> None:
     assert finding == Finding(Answer.NO, "the BPF JIT, which makes its trampolines, is off (net.core.bpf_jit_enable=0)")
 
 
+@pytest.mark.parametrize(
+    ("perf", "admin", "answer"), [("2", False, Answer.YES), ("3", True, Answer.YES), ("3", False, Answer.NO), ("4", False, Answer.NO)]
+)
+def test_who_may_use_kprobes(perf: str, admin: bool, answer: Answer) -> None:
+    assert examine(Facts(perf=f"{perf}\n", admin=admin))["kprobe"].answer is answer
+
+
 def test_facts_are_read_from_files(tmp_path: Path) -> None:
-    lockdown, jit = tmp_path / "security" / "lockdown", tmp_path / "jit"
-    assert read_facts(None, lockdown, jit) == Facts(None, None, None)
+    lockdown, jit, perf = tmp_path / "security" / "lockdown", tmp_path / "jit", tmp_path / "perf"
+    assert read_facts(None, admin=True, lockdown=lockdown, jit=jit, perf=perf) == Facts()
     lockdown.parent.mkdir()
     (lockdown.parent / "lsm").write_text("capability")
     jit.write_text("2\n")
-    assert read_facts(None, lockdown, jit) == Facts(None, "[none]", "2\n")
+    perf.write_text("3\n")
+    assert read_facts(None, admin=False, lockdown=lockdown, jit=jit, perf=perf) == Facts(None, "[none]", "2\n", "3\n", admin=False)
     lockdown.write_text("none [integrity]\n")
-    assert read_facts(None, lockdown, jit).lockdown == "none [integrity]\n"
+    assert read_facts(None, admin=True, lockdown=lockdown, jit=jit, perf=perf).lockdown == "none [integrity]\n"

@@ -267,6 +267,15 @@ def test_what_cannot_be_hooked_is_a_problem() -> None:
     ]
 
 
+def test_a_function_for_which_there_is_only_a_kprobe_that_is_refused() -> None:
+    modes = {"vfs_read": Mode.KPROBE, "tcp_sendmsg": Mode.FENTRY}
+    generated = generate([FunctionRequest(name) for name in modes], kernel("6.12"), modes, no_kprobes="the kernel says no")
+    assert [hook.function for hook in generated.hooks] == ["tcp_sendmsg"]
+    assert [(problem.reason, problem.message) for problem in generated.problems] == [
+        ("KprobesRefused", "vfs_read can be recorded by kprobe alone, and the kernel says no")
+    ]
+
+
 def test_nothing_asked() -> None:
     assert build() == Generated(
         '#define FUNCTION_ARGUMENTS 8\n#define THREAD_STACK 16384\n#define RETURN_TRAMPOLINE 0x0ULL\n#include "functions.h"\n', (), (), ()

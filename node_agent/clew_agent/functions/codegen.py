@@ -142,11 +142,13 @@ def generate(
     modes: Mapping[str, Mode],
     symbols: Symbols = _UNKNOWN,
     return_trampoline: int = 0,
+    no_kprobes: str = "",
 ) -> Generated:
     """Generate the programs of all requests; ``modes`` says how to hook each function (see ``planning.mode_for``).
 
     ``symbols`` tell which functions cannot be hooked (``symbols.read_symbols``). ``return_trampoline`` is
-    ``symbols.read_return_trampoline()``; without it a return that a kretprobe misses is noticed late.
+    ``symbols.read_return_trampoline()``; without it a return that a kretprobe misses is noticed late. ``no_kprobes`` says why
+    kprobes cannot be used, and is empty where they can.
 
     A request that cannot be met becomes a problem and leaves the others alone.
     """
@@ -157,6 +159,8 @@ def generate(
             kprobe = modes.get(request.name) is Mode.KPROBE
             if reason := why_not(request.name, btf.function(request.name) is not None, symbols, kprobe=kprobe):
                 raise FunctionError("FunctionNotTraceable", reason)
+            if kprobe and no_kprobes:
+                raise FunctionError("KprobesRefused", f"{request.name} can be recorded by kprobe alone, and {no_kprobes}")
             plans.append(plan_function(btf, request))
         except FunctionError as error:
             problems.append(Problem(request.name, error.reason, str(error), request.policies))

@@ -15,6 +15,8 @@ from clew_agent.kernel.btf import Btf, Kind
 
 LOCKDOWN = Path("/sys/kernel/security/lockdown")
 JIT = Path("/proc/sys/net/core/bpf_jit_enable")
+PERF = Path("/proc/sys/kernel/perf_event_paranoid")
+_PERF_ADMIN_ONLY = 3
 
 
 class Answer(enum.Enum):
@@ -32,6 +34,9 @@ class Facts:
     btf: Btf | None = None
     lockdown: str | None = None
     jit: str | None = None
+    perf: str | None = None
+    admin: bool = True
+    """Whether the process has CAP_SYS_ADMIN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,13 @@ def _fentry(facts: Facts) -> Finding:
     return Finding(Answer.YES)
 
 
+def _kprobe(facts: Facts) -> Finding:
+    """Upstream asks for CAP_PERFMON. The kernels of Debian, Ubuntu and Android have a level 3 that leaves it to CAP_SYS_ADMIN."""
+    if not facts.admin and facts.perf is not None and int(facts.perf) >= _PERF_ADMIN_ONLY:
+        return Finding(Answer.NO, f"kernel.perf_event_paranoid={int(facts.perf)} leaves kprobes to processes with CAP_SYS_ADMIN")
+    return Finding(Answer.YES)
+
+
 def lockdown_mode(text: str) -> str | None:
     """The chosen mode in ``/sys/kernel/security/lockdown``: the word in brackets."""
     return next((word.strip("[]") for word in text.split() if word.startswith("[")), None)
@@ -104,6 +116,7 @@ def _kernel_reads(facts: Facts) -> Finding:
 FEATURES: tuple[Feature, ...] = (
     Feature("btf", "5.2", _btf),
     Feature("fentry", "5.5", _fentry),
+    Feature("kprobe", "4.17", _kprobe),
     Feature("ring-buffer", "5.8", _has_constant("BPF_MAP_TYPE_RINGBUF")),
     Feature("socket-storage", "5.2", _has_constant("BPF_MAP_TYPE_SK_STORAGE")),
     Feature("task-storage", "5.11", _has_constant("BPF_MAP_TYPE_TASK_STORAGE")),
@@ -117,12 +130,12 @@ def examine(facts: Facts) -> dict[str, Finding]:
     return {feature.name: feature.probe(facts) for feature in FEATURES}
 
 
-def read_facts(btf: Btf | None, lockdown: Path = LOCKDOWN, jit: Path = JIT) -> Facts:
+def read_facts(btf: Btf | None, *, admin: bool, lockdown: Path = LOCKDOWN, jit: Path = JIT, perf: Path = PERF) -> Facts:
     """Read what the probes look at. A kernel without lockdown support has no such file but a readable folder: mode none."""
     text = _read(lockdown)
     if text is None and lockdown.parent.is_dir() and any(lockdown.parent.iterdir()):
         text = "[none]"
-    return Facts(btf, text, _read(jit))
+    return Facts(btf, text, _read(jit), _read(perf), admin)
 
 
 def _read(path: Path) -> str | None:

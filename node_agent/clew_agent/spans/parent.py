@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from clew_agent.records import FunctionRecord, Record, RequestRecord
 
-HOLD_NS = 20_000_000
+HOLD_NS = 200_000_000
 LIMIT = 8_192
 
 

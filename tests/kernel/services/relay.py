@@ -7,6 +7,9 @@ is an identity that goes with every call it leads to, so that whoever sees the c
     /forward/ID  the same, with the request's own trace fields, byte for byte
     /raw/ID      sends what the JSON body says (see `raw`)
     /open/N/ID   opens a file N times
+    /missing/ID  tries to open /nowhere/ID
+    /sleep/T/ID  sleeps for T microseconds, or for T,U,… one after the other
+    /rename/ID   calls its thread ID
     /later/ID    asks the upstream for /up/ID when the answer has been sent
     /leave/ID    has a thread do so that is made before
     anything     answers at once
@@ -17,6 +20,7 @@ It reads and writes sockets itself, so that tests say exactly which bytes are se
 import argparse
 import asyncio
 import base64
+import ctypes
 import json
 import os
 import re
@@ -30,6 +34,8 @@ from contextlib import suppress
 
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
 TRACE_FIELDS = re.compile(rb"(?<=\n)trace(?:parent|state):[^\n]*\n", re.IGNORECASE)
+LIBC = ctypes.CDLL(None)  # for what Python does not say as plainly: its sleeps are until a time, and it names no threads
+PR_SET_NAME = 15
 BACKLOG = 256
 POOL = 8
 
@@ -87,6 +93,14 @@ class Relay:
             case b"open":
                 for _ in range(int(rest[0])):
                     os.close(os.open("/etc/hostname", os.O_RDONLY))
+            case b"missing":
+                with suppress(FileNotFoundError):
+                    os.open(b"/nowhere/" + rest[-1], os.O_RDONLY)
+            case b"sleep":
+                for microseconds in rest[0].split(b","):
+                    LIBC.usleep(int(microseconds))
+            case b"rename":
+                LIBC.prctl(PR_SET_NAME, rest[-1])
         return b"ok"
 
     def outlive(self, target: bytes) -> None:
