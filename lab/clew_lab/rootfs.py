@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from clew_lab.config import BASE_SUITE, CHECKOUT_MOUNT, GUEST_PACKAGES, GUEST_PYTHON, KERNELS, SHARE_MOUNT
+from clew_lab.config import BASE_SUITE, CHECKOUT_MOUNT, GUEST_PACKAGES, GUEST_PYTHON, KERNELS, SHARE_MOUNT, Kernel
 
 __all__ = ["build"]
 
@@ -42,7 +42,7 @@ def build(root: Path, debs: Path, requirements: Path) -> dict[str, str]:
     subprocess.run(["debootstrap", "--variant=minbase", f"--cache-dir={debs}", BASE_SUITE, str(root)], check=True)
     _install_packages(root, debs)
     _install_python(root, requirements)
-    releases = {kernel.name: _install_kernel(root, kernel.suite) for kernel in KERNELS}
+    releases = {kernel.name: _install_kernel(root, kernel) for kernel in KERNELS}
     for mount in (CHECKOUT_MOUNT, SHARE_MOUNT):
         (root / mount.lstrip("/")).mkdir(exist_ok=True)
     for command, module in _COMMANDS.items():
@@ -105,14 +105,21 @@ def _install_python(root: Path, requirements: Path) -> None:
     (root / "tmp/requirements.txt").unlink()
 
 
-def _install_kernel(root: Path, suite: str) -> str:
-    """Unpack the kernel that a Debian release's `linux-image-amd64` names, without its installation scripts; return its release."""
+def _kernel_package(root: Path, kernel: Kernel) -> str:
+    preferred = f"linux-image-{kernel.preferred}"
+    if kernel.preferred and preferred in _in_root(root, "apt-cache", "pkgnames", preferred, stdout=subprocess.PIPE).split():
+        return preferred
+    depends = _in_root(root, "apt-cache", "depends", "--important", "linux-image-amd64", stdout=subprocess.PIPE)
+    return next(line.split()[1] for line in depends.splitlines() if line.strip().startswith("Depends: linux-image-"))
+
+
+def _install_kernel(root: Path, kernel: Kernel) -> str:
+    """Unpack a kernel's package without its installation scripts; return its release."""
     sources = root / "etc/apt/sources.list"
     own = sources.read_text()
-    sources.write_text(own.replace(f" {BASE_SUITE} ", f" {suite} "))
+    sources.write_text(own.replace(f" {BASE_SUITE} ", f" {kernel.suite} "))
     _in_root(root, "apt-get", "update")
-    depends = _in_root(root, "apt-cache", "depends", "--important", "linux-image-amd64", stdout=subprocess.PIPE)
-    package = next(line.split()[1] for line in depends.splitlines() if line.strip().startswith("Depends: linux-image-"))
+    package = _kernel_package(root, kernel)
     unpacked = root / "tmp/kernel"
     unpacked.mkdir()
     _in_root(root, "sh", "-ec", f"cd /tmp/kernel; apt-get -o APT::Sandbox::User=root download {package}; dpkg-deb -x *.deb .; rm *.deb")

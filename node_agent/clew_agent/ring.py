@@ -10,8 +10,9 @@ import struct
 
 from clew_agent.loader.syscalls import map_info
 
-_HEADER = struct.Struct("=II")  # length with the two marks below, page offset
-_POSITION = struct.Struct("=Q")
+# Native formats (@) are read and written as whole words; others byte by byte, and the kernel could meet a number half written.
+_HEADER = struct.Struct("@II")  # length with the two marks below, page offset
+_POSITION = struct.Struct("@Q")
 _BUSY = 1 << 31
 _DISCARDED = 1 << 30
 _BATCH = 4 << 20  # bytes read before the consumer's position is told to the kernel

@@ -69,28 +69,33 @@ class SpanFile:
         return {identity: sorted(spans, key=lambda span: span.start) for identity, spans in found.items() if spans}
 
     def wait(self, identities: Iterable[str], count: int, timeout: float = PATIENCE) -> dict[str, list[Seen]]:
-        """The same, as soon as each has `count` spans. Raises ``AssertionError`` with how many are missing."""
+        """The same, as soon as each has `count` spans. Raises ``AssertionError`` with those that lack some."""
         wanted = list(identities)
-        return self._until(lambda: self.of(wanted), lambda found: all(len(found.get(one, ())) >= count for one in wanted), timeout)
+
+        def lacking() -> dict[str, list[str]]:
+            found = self.of(wanted)
+            return {one: [span.name for span in found.get(one, ())] for one in wanted if len(found.get(one, ())) < count}
+
+        _until(lacking, timeout)
+        return self.of(wanted)
 
     def below(self, parent: str, count: int) -> list[Seen]:
         """The children of a span, as soon as there are `count`."""
 
-        def look() -> dict[str, list[Seen]]:
+        def lacking() -> dict[str, list[str]]:
             self.read()
-            return {parent: self._by_parent[parent]}
+            found = self._by_parent[parent]
+            return {parent: [span.name for span in found]} if len(found) < count else {}
 
-        return self._until(look, lambda found: len(found[parent]) >= count, PATIENCE)[parent]
+        _until(lacking, PATIENCE)
+        return self._by_parent[parent]
 
-    @staticmethod
-    def _until(
-        look: Callable[[], dict[str, list[Seen]]], wanted: Callable[[dict[str, list[Seen]]], bool], timeout: float
-    ) -> dict[str, list[Seen]]:
-        end = time.monotonic() + timeout
-        while not wanted(found := look()):
-            assert time.monotonic() < end, f"after {timeout:g} s there are { ({key: len(value) for key, value in found.items()}) }"
-            time.sleep(0.1)
-        return found
+
+def _until(lacking: Callable[[], dict[str, list[str]]], timeout: float) -> None:
+    end = time.monotonic() + timeout
+    while lacks := lacking():
+        assert time.monotonic() < end, f"after {timeout:g} s there are no more than {lacks}"
+        time.sleep(0.1)
 
 
 def _spans(request: Mapping[str, list[dict[str, object]]]) -> Iterable[Seen]:

@@ -2,13 +2,15 @@
 
 import os
 import signal
+import sys
 
 import pytest
+from clew_agent.fionread import has_fault
 from clew_lab.load import closed_loop, get
 from clew_lab.pods import LabPod
 
 from tests.kernel.recorder import ANSWER
-from tests.kernel.rig import PORT, Rig, bpftool, until
+from tests.kernel.rig import PORT, SERVICES, Rig, bpftool, until
 from tests.kernel.wire import added, call_of, order, traceparent
 
 pytestmark = pytest.mark.limit(600)
@@ -92,3 +94,12 @@ def test_ring_that_is_full(rig: Rig) -> None:
     until(rig.counters, lambda now: now["export_queue_length"] == 0, lambda: "the queue does not become empty")
     rig.ask(service, "/call/after-overflow")
     rig.spans.wait(["after-overflow"], 2)
+
+
+def test_bytes_that_wait(rig: Rig) -> None:
+    """FIONREAD of a traced client's socket, on kernels that answer 0 for those in a sockhash, too."""
+    before, pod = rig.counters(), rig.pod("plain")
+    asked = pod.run([sys.executable, str(SERVICES / "waiting.py"), *map(str, rig.upstream.address)])
+    assert asked.stdout == f"{len(ANSWER)}\n"
+    corrected = rig.counters()["kernel_fionread_corrected"] - before["kernel_fionread_corrected"]
+    assert corrected == has_fault()
