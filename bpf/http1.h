@@ -77,6 +77,7 @@ struct http_head {
 	u8 tracestate[TRACESTATE_MAX * 2 + 8]; /* room for a copy that is cut afterwards */
 	/* The parser's own notes. */
 	u32 is_response;
+	u32 length;          /* how many bytes have come */
 	u32 at;              /* where the search for the line's end goes on */
 	u32 line;            /* where the current line began */
 	u32 lines;           /* lines seen so far, with the first */
@@ -166,13 +167,12 @@ INLINE u32 skip_ows(const u8 *bytes, volatile u32 *cursor, u32 from, u32 limit)
 }
 
 /* Reads the request line: the method's length and the target's end. Leaves the cursor at the version's end. */
-INLINE u32 parse_request_line(const u8 *bytes, u32 len, struct http_head *head)
+INLINE u32 parse_request_line(const u8 *bytes, volatile struct http_head *notes)
 {
-	volatile struct http_head *notes = head;
-	u64 bad = 0;
+	u32 len = notes->length;
 	u32 i, at;
 
-	notes->method_length = 0;
+	notes->value = notes->method_length = 0;
 	for (i = 0; i <= METHOD_MAX; i++) {
 		u64 c = bytes[i];
 
@@ -182,13 +182,12 @@ INLINE u32 parse_request_line(const u8 *bytes, u32 len, struct http_head *head)
 			notes->method_length = i;
 			break;
 		}
-		bad |= 1 ^ is_token(c);
-		BARRIER(bad);
+		notes->value |= 1 ^ is_token(c);
 	}
-	if (bad || (len && bytes[0] == ' '))
+	if (notes->value || (len && bytes[0] == ' '))
 		return HEAD_NOT_HTTP;
 	if (!notes->method_length)
-		return len > METHOD_MAX ? HEAD_NOT_HTTP : HEAD_INCOMPLETE;
+		return notes->length > METHOD_MAX ? HEAD_NOT_HTTP : HEAD_INCOMPLETE;
 
 	notes->at = notes->method_length + 1;
 	notes->target_end = 0;
@@ -207,6 +206,7 @@ INLINE u32 parse_request_line(const u8 *bytes, u32 len, struct http_head *head)
 			break;
 	}
 	at = notes->target_end;
+	len = notes->length;
 	if (!at || at >= len) {
 		notes->target_end = 0;
 		return HEAD_INCOMPLETE;
@@ -218,9 +218,9 @@ INLINE u32 parse_request_line(const u8 *bytes, u32 len, struct http_head *head)
 }
 
 /* Checks `HTTP/1.x` at the cursor and steps over it. */
-INLINE u32 parse_version(const u8 *bytes, u32 len, struct http_head *head)
+INLINE u32 parse_version(const u8 *bytes, volatile struct http_head *notes)
 {
-	volatile struct http_head *notes = head;
+	u32 len = notes->length;
 	u32 at = notes->at, have = len - at;
 	u64 word = LOAD8(bytes, at), differs = (word ^ 0x002e312f50545448ULL) & 0x00ffffffffffffffULL; /* "HTTP/1." */
 
@@ -236,9 +236,9 @@ INLINE u32 parse_version(const u8 *bytes, u32 len, struct http_head *head)
 }
 
 /* What follows the version of a request: the end of the line. */
-INLINE u32 parse_request_line_end(const u8 *bytes, u32 len, struct http_head *head)
+INLINE u32 parse_request_line_end(const u8 *bytes, volatile struct http_head *notes)
 {
-	volatile struct http_head *notes = head;
+	u32 len = notes->length;
 	u32 at = notes->at;
 	u8 c = BYTE_AT(bytes, at);
 
@@ -260,9 +260,9 @@ INLINE u32 parse_request_line_end(const u8 *bytes, u32 len, struct http_head *he
 }
 
 /* What follows the version of a response: the status. The reason is left to the search for the line's end. */
-INLINE u32 parse_status(const u8 *bytes, u32 len, struct http_head *head)
+INLINE u32 parse_status(const u8 *bytes, volatile struct http_head *notes)
 {
-	volatile struct http_head *notes = head;
+	u32 len = notes->length;
 	u64 a = bytes[9] - '0', b = bytes[10] - '0', c = bytes[11] - '0', after = bytes[12];
 
 	if (len > 8 && bytes[8] != ' ')
@@ -327,9 +327,9 @@ INLINE void note_line(const u8 *bytes, u32 line, u32 end, volatile struct http_h
 }
 
 /* Finds the lines, up to the blank one. */
-INLINE u32 find_lines(const u8 *bytes, u32 len, struct http_head *head)
+INLINE u32 find_lines(const u8 *bytes, volatile struct http_head *notes)
 {
-	volatile struct http_head *notes = head;
+	u32 len = notes->length;
 	u32 i;
 
 	/* Two branches a turn, the rest is arithmetic: the verifier keeps every branch that it has still to walk, 8,192 at most. */
@@ -568,39 +568,11 @@ INLINE void read_transfer_encoding(const u8 *bytes, struct http_head *head)
 	notes->flags = (notes->flags & ~HEAD_BAD_ENCODING) | HEAD_CHUNKED;
 }
 
-/* Reads the first message head in `bytes`, of which `len` (at most HEAD_MAX) have come; `bytes` has HEAD_SLACK more to
- * read from. Everything in `head` is set, the verdict returned. */
-INLINE u32 parse_head(const u8 *bytes, u32 len, int is_response, struct http_head *head)
+/* Reads what the lines say. */
+INLINE void read_fields(const u8 *bytes, struct http_head *head)
 {
 	volatile struct http_head *notes = head;
-	u32 verdict, i;
 
-	/* Asked for in memory each time: the verifier then walks once for both. */
-	notes->is_response = is_response;
-
-	notes->end = notes->insert_at = notes->flags = notes->status = notes->minor = 0;
-	notes->method_length = notes->target_end = 0;
-	notes->content_length = 0;
-	notes->traceparents = notes->valid = notes->trace_flags = notes->tracestate_length = 0;
-	notes->at = notes->line = notes->last = notes->spoiled = 0;
-	for (i = 0; i < FIELD_KINDS; i++)
-		notes->seen[i] = 0;
-	notes->lines = notes->is_response ? 0 : 1;
-	if (!notes->is_response) {
-		verdict = parse_request_line(bytes, len, head);
-		if (verdict != HEAD_COMPLETE)
-			goto out;
-	}
-	verdict = parse_version(bytes, len, head);
-	if (verdict != HEAD_COMPLETE)
-		goto out;
-	verdict = notes->is_response ? parse_status(bytes, len, head) : parse_request_line_end(bytes, len, head);
-	if (verdict != HEAD_COMPLETE)
-		goto out;
-	notes->starts[1] = notes->line;
-	verdict = find_lines(bytes, len, head);
-	if (verdict != HEAD_COMPLETE)
-		goto out;
 	note_lines(bytes, head);
 	if (notes->is_response && BYTE_AT(bytes, notes->starts[1] - 2) != '\r')
 		notes->flags |= HEAD_BARE_LF;
@@ -612,11 +584,43 @@ INLINE u32 parse_head(const u8 *bytes, u32 len, int is_response, struct http_hea
 		read_traceparent(bytes, head, &head->value);
 		read_tracestate(bytes, head, &head->value);
 	}
-out:
-	if (verdict == HEAD_INCOMPLETE && len >= HEAD_MAX)
-		verdict = HEAD_TOO_LONG;
-	notes->verdict = verdict;
-	return verdict;
+}
+
+/* Reads the first message head in `bytes`, of which `len` (at most HEAD_MAX) have come; `bytes` has HEAD_SLACK more to
+ * read from. Everything in `head` is set, the verdict returned. */
+INLINE u32 parse_head(const u8 *bytes, u32 len, int is_response, struct http_head *head)
+{
+	volatile struct http_head *notes = head;
+	u32 i;
+
+	/* Asked for in memory each time: the verifier then walks once for all that they can be. */
+	notes->is_response = is_response;
+	notes->length = len;
+
+	notes->end = notes->insert_at = notes->flags = notes->status = notes->minor = 0;
+	notes->method_length = notes->target_end = 0;
+	notes->content_length = 0;
+	notes->traceparents = notes->valid = notes->trace_flags = notes->tracestate_length = 0;
+	notes->at = notes->line = notes->last = notes->spoiled = 0;
+	for (i = 0; i < FIELD_KINDS; i++)
+		notes->seen[i] = 0;
+	notes->lines = notes->is_response ? 0 : 1;
+	notes->verdict = HEAD_COMPLETE;
+	if (!notes->is_response)
+		notes->verdict = parse_request_line(bytes, notes);
+	if (notes->verdict == HEAD_COMPLETE)
+		notes->verdict = parse_version(bytes, notes);
+	if (notes->verdict == HEAD_COMPLETE)
+		notes->verdict = notes->is_response ? parse_status(bytes, notes) : parse_request_line_end(bytes, notes);
+	if (notes->verdict == HEAD_COMPLETE) {
+		notes->starts[1] = notes->line;
+		notes->verdict = find_lines(bytes, notes);
+	}
+	if (notes->verdict == HEAD_COMPLETE)
+		read_fields(bytes, head);
+	if (notes->verdict == HEAD_INCOMPLETE && notes->length >= HEAD_MAX)
+		notes->verdict = HEAD_TOO_LONG;
+	return notes->verdict;
 }
 
 #endif
