@@ -79,10 +79,13 @@ struct http_head {
 	u32 is_response;
 	u32 length;          /* how many bytes have come */
 	u32 at;              /* where the search for the line's end goes on */
+	u32 stop;            /* where the value that is being read ends */
 	u32 line;            /* where the current line began */
 	u32 lines;           /* lines seen so far, with the first */
 	u32 last;            /* enum field_kind of the last field: a continuation makes it invalid */
 	u32 spoiled;         /* bit for each enum field_kind that a continuation made invalid */
+	u32 blank;           /* 1: the search for lines ended at the blank one */
+	u32 full;            /* 1: at one too many */
 	u32 digits;
 	u64 value;           /* a number that is being read, or whether something was wrong */
 	u32 starts[HEAD_LINES * 2]; /* where each line begins; the half above HEAD_LINES is only for the verifier */
@@ -110,8 +113,11 @@ struct http_head {
 /* 1 if a < b, both far below 2^63, without a branch. */
 INLINE u64 less(u64 a, u64 b)
 {
-	u64 result = (a - b) >> 63;
+	u64 result = a - b;
 
+	/* Without both, clang sees that it means a comparison, and makes it one, here or where the result is used. */
+	BARRIER(result);
+	result >>= 63;
 	BARRIER(result);
 	return result;
 }
@@ -121,7 +127,7 @@ INLINE u64 same(u64 a, u64 b)
 {
 	u64 differs = a ^ b, result = 0 - differs;
 
-	/* Without these, clang sees that it means a comparison, and makes it one, here or where the result is used. */
+	/* As above. */
 	BARRIER(result);
 	result = ((differs | result) >> 63) ^ 1;
 	BARRIER(result);
@@ -146,24 +152,25 @@ INLINE u64 is_token(u64 c)
 	return (((TOKEN_LOW >> (c & 63)) & (high ^ 1)) | ((TOKEN_HIGH >> (c & 63)) & high)) & 1 & ascii;
 }
 
-/* Skips SP and HTAB (RFC 9110, 5.6.3), at most OWS_MAX of them. Returns where the first other byte is, or `limit`. */
-INLINE u32 skip_ows(const u8 *bytes, volatile u32 *cursor, u32 from, u32 limit)
+/* Steps the cursor over SP and HTAB (RFC 9110, 5.6.3), at most OWS_MAX of them, up to notes->stop at most. */
+INLINE void skip_ows(const u8 *bytes, volatile struct http_head *notes)
 {
 	u32 i;
 
-	*cursor = from;
 	for (i = 0; i < OWS_MAX / 8; i++) {
-		u32 at = *cursor;
+		u32 at = notes->at;
 		u64 word = LOAD8(bytes, at), other, none;
 
 		other = ~(ZERO_BYTES_EXACT(word ^ WORD(' ')) | ZERO_BYTES_EXACT(word ^ WORD('\t'))) & HIGH_BITS;
 		none = same(other, 0);
 		at += LOWEST_BYTE(other) + none * 8;
-		*cursor = at;
-		if (!(none & less(at, limit)))
+		notes->at = at;
+		if (!(none & less(at, notes->stop)))
 			break;
 	}
-	return *cursor < limit ? *cursor : limit;
+	CHECKPOINT();
+	if (notes->at > notes->stop)
+		notes->at = notes->stop;
 }
 
 /* Reads the request line: the method's length and the target's end. Leaves the cursor at the version's end. */
@@ -329,40 +336,48 @@ INLINE void note_line(const u8 *bytes, u32 line, u32 end, volatile struct http_h
 /* Finds the lines, up to the blank one. */
 INLINE u32 find_lines(const u8 *bytes, volatile struct http_head *notes)
 {
-	u32 len = notes->length;
 	u32 i;
 
-	/* Two branches a turn, the rest is arithmetic: the verifier keeps every branch that it has still to walk, 8,192 at most. */
+	notes->blank = notes->full = 0;
+	/* Two branches a turn, the rest is arithmetic: the verifier keeps every branch that it has still to walk, 8,192 at most. And
+	 * why the loop is left is asked behind it, in memory: else each way out would be walked to the program's end in each turn. */
 	for (i = 0; i < HEAD_MAX / STEP + HEAD_LINES + 1; i++) {
-		u32 at = notes->at, n, size;
-		u64 first, second, came, blank;
+		u32 at = notes->at, line = notes->line, n = notes->lines, end, size;
+		u64 first, second, found, came, blank, more, over;
 
 		first = ZERO_BYTES(LOAD8(bytes, at) ^ WORD('\n'));
 		second = ZERO_BYTES(LOAD8(bytes, at + 8) ^ WORD('\n'));
-		notes->at = at + STEP;
-		if (!(first | second))
-			continue;
-		at += lowest_of(first, second);
-		size = at - notes->line;
-		n = notes->lines;
-		came = less(at, len);
-		blank = less(0, n) & (same(size, 0) | (same(size, 1) & same(BYTE_AT(bytes, at - 1), '\r')));
-		if (!(came & (blank ^ 1) & less(n, HEAD_LINES))) {
-			if (!came)
-				break;
-			if (!blank)
-				return HEAD_TOO_LONG;
-			notes->flags |= size ? 0 : HEAD_BARE_LF;
-			notes->insert_at = notes->line;
-			notes->end = at + 1;
-			return HEAD_COMPLETE;
-		}
-		notes->lines = n + 1;
-		notes->starts[(n + 1) & (HEAD_LINES * 2 - 1)] = at + 1;
-		notes->at = notes->line = at + 1;
+		found = 1 ^ same(first | second, 0);
+		BARRIER(found);
+		/* Where none is found: behind what was looked at. */
+		end = at + lowest_of(first, second) + ((found ^ 1) << 3);
+		size = end - line;
+		came = less(end, notes->length);
+		found &= came;
+		blank = found & less(0, n) & (same(size, 0) | (same(size, 1) & same(BYTE_AT(bytes, end - 1), '\r')));
+		more = found & (blank ^ 1) & less(n, HEAD_LINES);
+		notes->blank = blank;
+		notes->full = found & (blank ^ 1);
+		notes->lines = n + more;
+		/* Beyond notes->lines it means nothing. */
+		notes->starts[(n + 1) & (HEAD_LINES * 2 - 1)] = end + 1;
+		notes->line = line + ((size + 1) & (0 - more));
+		notes->at = end + more;
+		over = (came ^ 1) | (found ^ more);
+		BARRIER(over);
+		if (over)
+			break;
 	}
+	if (notes->blank) {
+		notes->flags |= notes->at == notes->line ? HEAD_BARE_LF : 0;
+		notes->insert_at = notes->line;
+		notes->end = notes->at + 1;
+		return HEAD_COMPLETE;
+	}
+	if (notes->full)
+		return HEAD_TOO_LONG;
 	/* No field begins with CR: at the very end of what has come, it can only be the blank line's. */
-	if (notes->lines && notes->line + 1 == len && BYTE_AT(bytes, notes->line) == '\r') {
+	if (notes->lines && notes->line + 1 == notes->length && BYTE_AT(bytes, notes->line) == '\r') {
 		notes->insert_at = notes->line;
 		notes->end = notes->line + 2;
 		return HEAD_COMPLETE;
@@ -399,14 +414,17 @@ INLINE void read_traceparent(const u8 *bytes, struct http_head *head, volatile u
 {
 	volatile struct http_head *notes = head;
 	volatile struct field_line *field = &notes->fields[FIELD_TRACEPARENT * FIELD_REPEATS];
-	u32 stop = field->end, at, i;
+	u32 at, i;
 	u64 version, flags;
 
 	notes->valid = 0;
 	if (notes->seen[FIELD_TRACEPARENT] != 1 || notes->spoiled & 1 << FIELD_TRACEPARENT)
 		return;
-	at = skip_ows(bytes, &head->at, field->start, stop);
-	if (stop - at < TRACEPARENT_LENGTH || at >= stop)
+	notes->stop = field->end;
+	notes->at = field->start;
+	skip_ows(bytes, notes);
+	at = notes->at;
+	if (notes->stop - at < TRACEPARENT_LENGTH || at >= notes->stop)
 		return;
 	*bad = 0;
 	version = hex_digit(BYTE_AT(bytes, at), bad) << 4;
@@ -430,9 +448,12 @@ INLINE void read_traceparent(const u8 *bytes, struct http_head *head, volatile u
 	if (!(*(u64 *)head->trace_id | *(u64 *)(head->trace_id + 8)) || !*(u64 *)head->parent_id)
 		return;
 	/* Version 00 ends here; a later one may go on behind a dash. */
-	if (!(version && at + TRACEPARENT_LENGTH < stop && BYTE_AT(bytes, at + TRACEPARENT_LENGTH) == '-') &&
-	    skip_ows(bytes, &head->at, at + TRACEPARENT_LENGTH, stop) != stop)
-		return;
+	notes->at = at + TRACEPARENT_LENGTH;
+	if (!(version && notes->at < notes->stop && BYTE_AT(bytes, notes->at) == '-')) {
+		skip_ows(bytes, notes);
+		if (notes->at != notes->stop)
+			return;
+	}
 	notes->trace_flags = flags & 3;
 	notes->valid = 1;
 }
@@ -449,10 +470,14 @@ INLINE void read_tracestate(const u8 *bytes, struct http_head *head, volatile u6
 	for (i = 0; i < FIELD_REPEATS; i++) {
 		u32 stop, at;
 
+		CHECKPOINT();
 		if (i >= notes->seen[FIELD_TRACESTATE])
 			break;
-		stop = notes->fields[FIELD_TRACESTATE * FIELD_REPEATS + i].end;
-		at = skip_ows(bytes, &head->at, notes->fields[FIELD_TRACESTATE * FIELD_REPEATS + i].start, stop);
+		notes->stop = notes->fields[FIELD_TRACESTATE * FIELD_REPEATS + i].end;
+		notes->at = notes->fields[FIELD_TRACESTATE * FIELD_REPEATS + i].start;
+		skip_ows(bytes, notes);
+		at = notes->at;
+		stop = notes->stop;
 		used = notes->tracestate_length;
 		if (at >= stop || used > TRACESTATE_MAX)
 			continue;
@@ -499,24 +524,29 @@ INLINE void read_content_length(const u8 *bytes, struct http_head *head)
 		return;
 	for (i = 0; i < FIELD_REPEATS; i++) {
 		volatile u64 *value = &head->value;
-		u32 stop, at, digits = 0;
+		u32 at;
 
+		CHECKPOINT();
 		if (i >= notes->seen[FIELD_LENGTH])
 			break;
-		stop = notes->fields[FIELD_LENGTH * FIELD_REPEATS + i].end;
-		at = skip_ows(bytes, &head->at, notes->fields[FIELD_LENGTH * FIELD_REPEATS + i].start, stop);
+		notes->stop = notes->fields[FIELD_LENGTH * FIELD_REPEATS + i].end;
+		notes->at = notes->fields[FIELD_LENGTH * FIELD_REPEATS + i].start;
+		skip_ows(bytes, notes);
+		at = notes->at;
 		*value = 0;
 		notes->digits = 0;
 		for (j = 0; j < LENGTH_DIGITS; j++) {
 			u64 digit = (BYTE_AT(bytes, at + j) - '0') & 0xff;
 
-			if (at + j >= stop || digit > 9)
+			if (!(less(at + j, notes->stop) & less(digit, 10)))
 				break;
 			*value = *value * 10 + digit;
 			notes->digits = j + 1;
 		}
-		digits = notes->digits;
-		if (!digits || skip_ows(bytes, &head->at, at + digits, stop) != stop)
+		CHECKPOINT();
+		notes->at = at + notes->digits;
+		skip_ows(bytes, notes);
+		if (!notes->digits || notes->at != notes->stop)
 			return;
 		if (i && notes->content_length != *value)
 			return;
@@ -578,10 +608,14 @@ INLINE void read_fields(const u8 *bytes, struct http_head *head)
 		notes->flags |= HEAD_BARE_LF;
 	notes->traceparents = notes->seen[FIELD_TRACEPARENT];
 	notes->flags |= notes->seen[FIELD_UPGRADE] ? HEAD_UPGRADE : 0;
+	CHECKPOINT();
 	read_content_length(bytes, head);
+	CHECKPOINT();
 	read_transfer_encoding(bytes, head);
+	CHECKPOINT();
 	if (!notes->is_response) {
 		read_traceparent(bytes, head, &head->value);
+		CHECKPOINT();
 		read_tracestate(bytes, head, &head->value);
 	}
 }
@@ -606,18 +640,24 @@ INLINE u32 parse_head(const u8 *bytes, u32 len, int is_response, struct http_hea
 		notes->seen[i] = 0;
 	notes->lines = notes->is_response ? 0 : 1;
 	notes->verdict = HEAD_COMPLETE;
+	CHECKPOINT();
 	if (!notes->is_response)
 		notes->verdict = parse_request_line(bytes, notes);
+	CHECKPOINT();
 	if (notes->verdict == HEAD_COMPLETE)
 		notes->verdict = parse_version(bytes, notes);
+	CHECKPOINT();
 	if (notes->verdict == HEAD_COMPLETE)
 		notes->verdict = notes->is_response ? parse_status(bytes, notes) : parse_request_line_end(bytes, notes);
+	CHECKPOINT();
 	if (notes->verdict == HEAD_COMPLETE) {
 		notes->starts[1] = notes->line;
 		notes->verdict = find_lines(bytes, notes);
 	}
+	CHECKPOINT();
 	if (notes->verdict == HEAD_COMPLETE)
 		read_fields(bytes, head);
+	CHECKPOINT();
 	if (notes->verdict == HEAD_INCOMPLETE && notes->length >= HEAD_MAX)
 		notes->verdict = HEAD_TOO_LONG;
 	return notes->verdict;
