@@ -6,18 +6,22 @@
  * (stream.h). It compiles in the kernel and, for the tests, on the host; its twin is tests/truth/http1_twin.py.
  *
  * The verifier walks every path of every turn of a loop, so the loops here are built for it:
- *   - lines are found sixteen bytes at a time; what a line means is noted in a second loop, with one branch a line, and values are
- *     read after that;
- *   - whatever a turn learns goes to memory (`struct http_head`), never to registers that the next turn would tell apart;
+ *   - where LFs are is marked 64 bytes at a time, then the lines are found among the marks; what a line means is noted in a third
+ *     loop, and values are read after that;
+ *   - whatever a turn learns goes to memory (`struct http_head`), never to registers that the next turn would tell apart; so do the
+ *     head's length, a value's end and each step's verdict, since a comparison narrows what is known of a register;
+ *   - a loop has one branch, its way out, and why it was left is asked behind it;
+ *   - CHECKPOINT (clew.h) stands where many ways meet;
  *   - bytes are judged by arithmetic, not by branches, and BARRIER keeps clang from turning it back into branches.
  */
 #ifndef CLEW_HTTP1_H
 #define CLEW_HTTP1_H
 
 #define HEAD_MAX 8192        /* a head is looked at up to here; a power of two */
-#define HEAD_LINES 64        /* more field lines than that: HEAD_TOO_LONG */
+#define HEAD_LINES 128       /* more field lines than that: HEAD_TOO_LONG */
 #define HEAD_SLACK 64        /* bytes behind HEAD_MAX that a word-wise read may touch */
 #define STEP 16              /* bytes that a turn of a search looks at */
+#define BLOCK 64             /* bytes that the search for lines looks at together: a bit each */
 #define METHOD_MAX 20
 #define OWS_MAX 256          /* white space before a value; beyond it the value is not looked for */
 #define FIELD_REPEATS 8      /* tracestate or Content-Length fields that are read; more make the value invalid */
@@ -84,6 +88,8 @@ struct http_head {
 	u32 lines;           /* lines seen so far, with the first */
 	u32 last;            /* enum field_kind of the last field: a continuation makes it invalid */
 	u32 spoiled;         /* bit for each enum field_kind that a continuation made invalid */
+	u64 line_feeds[HEAD_MAX / BLOCK]; /* where they are: a bit a byte */
+	u32 block;           /* up to here */
 	u32 blank;           /* 1: the search for lines ended at the blank one */
 	u32 full;            /* 1: at one too many */
 	u32 digits;
@@ -109,6 +115,9 @@ struct http_head {
 
 /* Which byte the lowest mark stands in (0..7): the mark, shifted to its byte's bit 0, picks a byte of the constant. */
 #define LOWEST_BYTE(marks) (((((marks) & -(marks)) >> 7) * 0x0001020304050607ULL) >> 56)
+
+/* The marks of eight bytes, where nothing else is set, as eight bits. */
+#define GATHER_MARKS(marks) ((((marks) >> 7) * 0x0102040810204080ULL) >> 56)
 
 /* 1 if a < b, both far below 2^63, without a branch. */
 INLINE u64 less(u64 a, u64 b)
@@ -138,6 +147,13 @@ INLINE u64 same(u64 a, u64 b)
 INLINE u64 lowest_of(u64 first, u64 second)
 {
 	return LOWEST_BYTE(first) + same(first, 0) * (8 + LOWEST_BYTE(second));
+}
+
+INLINE u64 count_ones(u64 bits)
+{
+	bits -= (bits >> 1) & WORD(0x55);
+	bits = (bits & WORD(0x33)) + ((bits >> 2) & WORD(0x33));
+	return (((bits + (bits >> 4)) & WORD(0x0f)) * WORD(0x01)) >> 56;
 }
 
 /* RFC 9110, 5.6.2: token characters, as bits of two words. */
@@ -299,7 +315,7 @@ INLINE u32 parse_status(const u8 *bytes, volatile struct http_head *notes)
 #define G_COLON 0x3a67ULL              /* "g:" */
 #define UPGRADE_COLON 0x3a65646172677075ULL /* "upgrade:" */
 
-/* Notes down the line from `line` to its LF at `end`: one branch, whatever it is. */
+/* Notes down the line from `line` to its LF at `end`: no branch, whatever it is. */
 INLINE void note_line(const u8 *bytes, u32 line, u32 end, volatile struct http_head *notes)
 {
 	u64 first = LOAD8(bytes, line), second = LOAD8(bytes, line + 8), third = LOAD8(bytes, line + 16);
@@ -322,8 +338,7 @@ INLINE void note_line(const u8 *bytes, u32 line, u32 end, volatile struct http_h
 	last = notes->last;
 	notes->spoiled |= fold << (last & (FIELD_KINDS - 1));
 	notes->last = (last & (0 - fold)) | kind;
-	if (!kind)
-		return;
+	/* A line that does not matter is noted too, as FIELD_NONE: without a branch. */
 	n = notes->seen[kind & (FIELD_KINDS - 1)];
 	notes->seen[kind & (FIELD_KINDS - 1)] = n + 1;
 	place = (kind & (FIELD_KINDS - 1)) * FIELD_REPEATS + (n & (FIELD_REPEATS - 1));
@@ -333,41 +348,68 @@ INLINE void note_line(const u8 *bytes, u32 line, u32 end, volatile struct http_h
 	notes->fields[place].end = stop;
 }
 
+/* Notes down where LFs are, a bit a byte. */
+INLINE void mark_line_feeds(const u8 *bytes, volatile struct http_head *notes)
+{
+	u32 i, j;
+
+	notes->block = 0;
+	for (i = 0; i < HEAD_MAX / BLOCK; i++) {
+		u32 at = notes->block;
+		const u8 *block = bytes + (at & (HEAD_MAX - 1));
+		u64 marks = 0;
+
+		if (at >= notes->length)
+			break;
+		for (j = 0; j < BLOCK / 8; j++) {
+			u64 word = *(u64 *)(block + j * 8) ^ WORD('\n');
+
+			marks |= GATHER_MARKS(ZERO_BYTES_EXACT(word)) << (j * 8);
+		}
+		notes->line_feeds[(at / BLOCK) & (HEAD_MAX / BLOCK - 1)] = marks;
+		notes->block = at + BLOCK;
+	}
+}
+
 /* Finds the lines, up to the blank one. */
 INLINE u32 find_lines(const u8 *bytes, volatile struct http_head *notes)
 {
 	u32 i;
 
+	mark_line_feeds(bytes, notes);
+	CHECKPOINT();
 	notes->blank = notes->full = 0;
-	/* Two branches a turn, the rest is arithmetic: the verifier keeps every branch that it has still to walk, 8,192 at most. And
-	 * why the loop is left is asked behind it, in memory: else each way out would be walked to the program's end in each turn. */
-	for (i = 0; i < HEAD_MAX / STEP + HEAD_LINES + 1; i++) {
+	/* One branch a turn, the one that leaves the loop; the rest is arithmetic. Where two ways through a turn meet again, the
+	 * verifier would have to know the state from before, but of a loop's states it forgets those that are a few turns old.
+	 * And why the loop was left is asked behind it, in memory: else each turn's ways out would be walked to the program's end. */
+	for (i = 0; i < HEAD_MAX / BLOCK + HEAD_LINES + 1; i++) {
 		u32 at = notes->at, line = notes->line, n = notes->lines, end, size;
-		u64 first, second, found, came, blank, more, over;
+		u64 marks, lowest, none, came, blank, last, more, over;
 
-		first = ZERO_BYTES(LOAD8(bytes, at) ^ WORD('\n'));
-		second = ZERO_BYTES(LOAD8(bytes, at + 8) ^ WORD('\n'));
-		found = 1 ^ same(first | second, 0);
-		BARRIER(found);
-		/* Where none is found: behind what was looked at. */
-		end = at + lowest_of(first, second) + ((found ^ 1) << 3);
+		marks = notes->line_feeds[(at / BLOCK) & (HEAD_MAX / BLOCK - 1)] >> (at & (BLOCK - 1));
+		none = same(marks, 0);
+		lowest = marks & (0 - marks);
+		BARRIER(lowest); /* or clang looks its place up in a table, where a program has none */
+		/* The lowest mark's place; where there is none, the next block's beginning. */
+		end = at + count_ones(lowest - 1) - (at & (BLOCK - 1)) * none;
 		size = end - line;
 		came = less(end, notes->length);
-		found &= came;
-		blank = found & less(0, n) & (same(size, 0) | (same(size, 1) & same(BYTE_AT(bytes, end - 1), '\r')));
-		more = found & (blank ^ 1) & less(n, HEAD_LINES);
-		notes->blank = blank;
-		notes->full = found & (blank ^ 1);
+		blank = less(0, n) & (same(size, 0) | (same(size, 1) & same(BYTE_AT(bytes, end - 1), '\r')));
+		last = came & (none ^ 1) & (blank | (less(n, HEAD_LINES) ^ 1));
+		more = came & (none ^ 1) & (last ^ 1);
+		notes->blank = last & blank;
+		notes->full = last & (blank ^ 1);
 		notes->lines = n + more;
 		/* Beyond notes->lines it means nothing. */
 		notes->starts[(n + 1) & (HEAD_LINES * 2 - 1)] = end + 1;
-		notes->line = line + ((size + 1) & (0 - more));
+		notes->line = line + (size + 1) * more;
 		notes->at = end + more;
-		over = (came ^ 1) | (found ^ more);
+		over = (came ^ 1) | last;
 		BARRIER(over);
 		if (over)
 			break;
 	}
+	CHECKPOINT();
 	if (notes->blank) {
 		notes->flags |= notes->at == notes->line ? HEAD_BARE_LF : 0;
 		notes->insert_at = notes->line;
@@ -604,6 +646,7 @@ INLINE void read_fields(const u8 *bytes, struct http_head *head)
 	volatile struct http_head *notes = head;
 
 	note_lines(bytes, head);
+	CHECKPOINT();
 	if (notes->is_response && BYTE_AT(bytes, notes->starts[1] - 2) != '\r')
 		notes->flags |= HEAD_BARE_LF;
 	notes->traceparents = notes->seen[FIELD_TRACEPARENT];
