@@ -14,6 +14,13 @@
 #define INLINE static inline __attribute__((always_inline))
 /* Hides a value's origin from clang, so that it can't turn arithmetic back into branches. */
 #define BARRIER(x) asm volatile("" : "+r"(x))
+#ifndef CHECKPOINT
+/* The verifier goes on from here once, however many ways lead here with the same state. It does that by itself where it has
+ * remembered the state, but it remembers one only after some jumps and instructions, and in a loop only after twenty jumps.
+ * These are jumps to the next instruction: it takes them out before the program runs. */
+#define JUMPS "goto +0\n goto +0\n goto +0\n goto +0\n goto +0\n"
+#define CHECKPOINT() asm volatile(JUMPS JUMPS JUMPS JUMPS ::: "memory")
+#endif
 #define COPY(to, size, from) bpf_probe_read_kernel(to, size, from)
 
 #define POLICIES_MAX 64

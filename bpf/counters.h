@@ -15,7 +15,7 @@ enum counter {
 	COUNTER_NOT_INJECTED_POLICY = 5, /* requests sent on without a traceparent because the policy says so */
 	COUNTER_NOT_INJECTED_SPACE = 6, /* requests sent on without a traceparent: the kernel had no room in the message or the send buffer */
 	COUNTER_NOT_INJECTED_FORM = 7,  /* requests sent on without a traceparent: lines that end in a bare LF, or a blank line cut in two */
-	COUNTER_HEAD_TOO_LONG = 8,      /* message heads that did not end within 8 KiB or 64 lines */
+	COUNTER_HEAD_TOO_LONG = 8,      /* message heads that did not end within 8 KiB or 128 lines */
 	COUNTER_HEAD_UNREADABLE = 9,    /* message heads that could not be read from the application's memory */
 	COUNTER_FRAMING_LOST = 10,      /* connections given up because the end of a message was not certain */
 	COUNTER_PARTIAL_FULL = 11,      /* beginnings of heads that could not be kept */

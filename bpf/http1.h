@@ -6,18 +6,22 @@
  * (stream.h). It compiles in the kernel and, for the tests, on the host; its twin is tests/truth/http1_twin.py.
  *
  * The verifier walks every path of every turn of a loop, so the loops here are built for it:
- *   - lines are found sixteen bytes at a time; what a line means is noted in a second loop, with one branch a line, and values are
- *     read after that;
- *   - whatever a turn learns goes to memory (`struct http_head`), never to registers that the next turn would tell apart;
+ *   - where LFs are is marked 64 bytes at a time, then the lines are found among the marks; what a line means is noted in a third
+ *     loop, and values are read after that;
+ *   - whatever a turn learns goes to memory (`struct http_head`), never to registers that the next turn would tell apart; so do the
+ *     head's length, a value's end and each step's verdict, since a comparison narrows what is known of a register;
+ *   - a loop has one branch, its way out, and why it was left is asked behind it;
+ *   - CHECKPOINT (clew.h) stands where many ways meet;
  *   - bytes are judged by arithmetic, not by branches, and BARRIER keeps clang from turning it back into branches.
  */
 #ifndef CLEW_HTTP1_H
 #define CLEW_HTTP1_H
 
 #define HEAD_MAX 8192        /* a head is looked at up to here; a power of two */
-#define HEAD_LINES 64        /* more field lines than that: HEAD_TOO_LONG */
+#define HEAD_LINES 128       /* more field lines than that: HEAD_TOO_LONG */
 #define HEAD_SLACK 64        /* bytes behind HEAD_MAX that a word-wise read may touch */
 #define STEP 16              /* bytes that a turn of a search looks at */
+#define BLOCK 64             /* bytes that the search for lines looks at together: a bit each */
 #define METHOD_MAX 20
 #define OWS_MAX 256          /* white space before a value; beyond it the value is not looked for */
 #define FIELD_REPEATS 8      /* tracestate or Content-Length fields that are read; more make the value invalid */
@@ -77,11 +81,17 @@ struct http_head {
 	u8 tracestate[TRACESTATE_MAX * 2 + 8]; /* room for a copy that is cut afterwards */
 	/* The parser's own notes. */
 	u32 is_response;
+	u32 length;          /* how many bytes have come */
 	u32 at;              /* where the search for the line's end goes on */
+	u32 stop;            /* where the value that is being read ends */
 	u32 line;            /* where the current line began */
 	u32 lines;           /* lines seen so far, with the first */
 	u32 last;            /* enum field_kind of the last field: a continuation makes it invalid */
 	u32 spoiled;         /* bit for each enum field_kind that a continuation made invalid */
+	u64 line_feeds[HEAD_MAX / BLOCK]; /* where they are: a bit a byte */
+	u32 block;           /* up to here */
+	u32 blank;           /* 1: the search for lines ended at the blank one */
+	u32 full;            /* 1: at one too many */
 	u32 digits;
 	u64 value;           /* a number that is being read, or whether something was wrong */
 	u32 starts[HEAD_LINES * 2]; /* where each line begins; the half above HEAD_LINES is only for the verifier */
@@ -106,11 +116,17 @@ struct http_head {
 /* Which byte the lowest mark stands in (0..7): the mark, shifted to its byte's bit 0, picks a byte of the constant. */
 #define LOWEST_BYTE(marks) (((((marks) & -(marks)) >> 7) * 0x0001020304050607ULL) >> 56)
 
+/* The marks of eight bytes, where nothing else is set, as eight bits. */
+#define GATHER_MARKS(marks) ((((marks) >> 7) * 0x0102040810204080ULL) >> 56)
+
 /* 1 if a < b, both far below 2^63, without a branch. */
 INLINE u64 less(u64 a, u64 b)
 {
-	u64 result = (a - b) >> 63;
+	u64 result = a - b;
 
+	/* Without both, clang sees that it means a comparison, and makes it one, here or where the result is used. */
+	BARRIER(result);
+	result >>= 63;
 	BARRIER(result);
 	return result;
 }
@@ -120,7 +136,7 @@ INLINE u64 same(u64 a, u64 b)
 {
 	u64 differs = a ^ b, result = 0 - differs;
 
-	/* Without these, clang sees that it means a comparison, and makes it one, here or where the result is used. */
+	/* As above. */
 	BARRIER(result);
 	result = ((differs | result) >> 63) ^ 1;
 	BARRIER(result);
@@ -131,6 +147,13 @@ INLINE u64 same(u64 a, u64 b)
 INLINE u64 lowest_of(u64 first, u64 second)
 {
 	return LOWEST_BYTE(first) + same(first, 0) * (8 + LOWEST_BYTE(second));
+}
+
+INLINE u64 count_ones(u64 bits)
+{
+	bits -= (bits >> 1) & WORD(0x55);
+	bits = (bits & WORD(0x33)) + ((bits >> 2) & WORD(0x33));
+	return (((bits + (bits >> 4)) & WORD(0x0f)) * WORD(0x01)) >> 56;
 }
 
 /* RFC 9110, 5.6.2: token characters, as bits of two words. */
@@ -145,34 +168,34 @@ INLINE u64 is_token(u64 c)
 	return (((TOKEN_LOW >> (c & 63)) & (high ^ 1)) | ((TOKEN_HIGH >> (c & 63)) & high)) & 1 & ascii;
 }
 
-/* Skips SP and HTAB (RFC 9110, 5.6.3), at most OWS_MAX of them. Returns where the first other byte is, or `limit`. */
-INLINE u32 skip_ows(const u8 *bytes, volatile u32 *cursor, u32 from, u32 limit)
+/* Steps the cursor over SP and HTAB (RFC 9110, 5.6.3), at most OWS_MAX of them, up to notes->stop at most. */
+INLINE void skip_ows(const u8 *bytes, volatile struct http_head *notes)
 {
 	u32 i;
 
-	*cursor = from;
 	for (i = 0; i < OWS_MAX / 8; i++) {
-		u32 at = *cursor;
+		u32 at = notes->at;
 		u64 word = LOAD8(bytes, at), other, none;
 
 		other = ~(ZERO_BYTES_EXACT(word ^ WORD(' ')) | ZERO_BYTES_EXACT(word ^ WORD('\t'))) & HIGH_BITS;
 		none = same(other, 0);
 		at += LOWEST_BYTE(other) + none * 8;
-		*cursor = at;
-		if (!(none & less(at, limit)))
+		notes->at = at;
+		if (!(none & less(at, notes->stop)))
 			break;
 	}
-	return *cursor < limit ? *cursor : limit;
+	CHECKPOINT();
+	if (notes->at > notes->stop)
+		notes->at = notes->stop;
 }
 
 /* Reads the request line: the method's length and the target's end. Leaves the cursor at the version's end. */
-INLINE u32 parse_request_line(const u8 *bytes, u32 len, struct http_head *head)
+INLINE u32 parse_request_line(const u8 *bytes, volatile struct http_head *notes)
 {
-	volatile struct http_head *notes = head;
-	u64 bad = 0;
+	u32 len = notes->length;
 	u32 i, at;
 
-	notes->method_length = 0;
+	notes->value = notes->method_length = 0;
 	for (i = 0; i <= METHOD_MAX; i++) {
 		u64 c = bytes[i];
 
@@ -182,13 +205,12 @@ INLINE u32 parse_request_line(const u8 *bytes, u32 len, struct http_head *head)
 			notes->method_length = i;
 			break;
 		}
-		bad |= 1 ^ is_token(c);
-		BARRIER(bad);
+		notes->value |= 1 ^ is_token(c);
 	}
-	if (bad || (len && bytes[0] == ' '))
+	if (notes->value || (len && bytes[0] == ' '))
 		return HEAD_NOT_HTTP;
 	if (!notes->method_length)
-		return len > METHOD_MAX ? HEAD_NOT_HTTP : HEAD_INCOMPLETE;
+		return notes->length > METHOD_MAX ? HEAD_NOT_HTTP : HEAD_INCOMPLETE;
 
 	notes->at = notes->method_length + 1;
 	notes->target_end = 0;
@@ -207,6 +229,7 @@ INLINE u32 parse_request_line(const u8 *bytes, u32 len, struct http_head *head)
 			break;
 	}
 	at = notes->target_end;
+	len = notes->length;
 	if (!at || at >= len) {
 		notes->target_end = 0;
 		return HEAD_INCOMPLETE;
@@ -218,9 +241,9 @@ INLINE u32 parse_request_line(const u8 *bytes, u32 len, struct http_head *head)
 }
 
 /* Checks `HTTP/1.x` at the cursor and steps over it. */
-INLINE u32 parse_version(const u8 *bytes, u32 len, struct http_head *head)
+INLINE u32 parse_version(const u8 *bytes, volatile struct http_head *notes)
 {
-	volatile struct http_head *notes = head;
+	u32 len = notes->length;
 	u32 at = notes->at, have = len - at;
 	u64 word = LOAD8(bytes, at), differs = (word ^ 0x002e312f50545448ULL) & 0x00ffffffffffffffULL; /* "HTTP/1." */
 
@@ -236,9 +259,9 @@ INLINE u32 parse_version(const u8 *bytes, u32 len, struct http_head *head)
 }
 
 /* What follows the version of a request: the end of the line. */
-INLINE u32 parse_request_line_end(const u8 *bytes, u32 len, struct http_head *head)
+INLINE u32 parse_request_line_end(const u8 *bytes, volatile struct http_head *notes)
 {
-	volatile struct http_head *notes = head;
+	u32 len = notes->length;
 	u32 at = notes->at;
 	u8 c = BYTE_AT(bytes, at);
 
@@ -260,9 +283,9 @@ INLINE u32 parse_request_line_end(const u8 *bytes, u32 len, struct http_head *he
 }
 
 /* What follows the version of a response: the status. The reason is left to the search for the line's end. */
-INLINE u32 parse_status(const u8 *bytes, u32 len, struct http_head *head)
+INLINE u32 parse_status(const u8 *bytes, volatile struct http_head *notes)
 {
-	volatile struct http_head *notes = head;
+	u32 len = notes->length;
 	u64 a = bytes[9] - '0', b = bytes[10] - '0', c = bytes[11] - '0', after = bytes[12];
 
 	if (len > 8 && bytes[8] != ' ')
@@ -292,7 +315,7 @@ INLINE u32 parse_status(const u8 *bytes, u32 len, struct http_head *head)
 #define G_COLON 0x3a67ULL              /* "g:" */
 #define UPGRADE_COLON 0x3a65646172677075ULL /* "upgrade:" */
 
-/* Notes down the line from `line` to its LF at `end`: one branch, whatever it is. */
+/* Notes down the line from `line` to its LF at `end`: no branch, whatever it is. */
 INLINE void note_line(const u8 *bytes, u32 line, u32 end, volatile struct http_head *notes)
 {
 	u64 first = LOAD8(bytes, line), second = LOAD8(bytes, line + 8), third = LOAD8(bytes, line + 16);
@@ -315,8 +338,7 @@ INLINE void note_line(const u8 *bytes, u32 line, u32 end, volatile struct http_h
 	last = notes->last;
 	notes->spoiled |= fold << (last & (FIELD_KINDS - 1));
 	notes->last = (last & (0 - fold)) | kind;
-	if (!kind)
-		return;
+	/* A line that does not matter is noted too, as FIELD_NONE: without a branch. */
 	n = notes->seen[kind & (FIELD_KINDS - 1)];
 	notes->seen[kind & (FIELD_KINDS - 1)] = n + 1;
 	place = (kind & (FIELD_KINDS - 1)) * FIELD_REPEATS + (n & (FIELD_REPEATS - 1));
@@ -326,43 +348,78 @@ INLINE void note_line(const u8 *bytes, u32 line, u32 end, volatile struct http_h
 	notes->fields[place].end = stop;
 }
 
-/* Finds the lines, up to the blank one. */
-INLINE u32 find_lines(const u8 *bytes, u32 len, struct http_head *head)
+/* Notes down where LFs are, a bit a byte. */
+INLINE void mark_line_feeds(const u8 *bytes, volatile struct http_head *notes)
 {
-	volatile struct http_head *notes = head;
+	u32 i, j;
+
+	notes->block = 0;
+	for (i = 0; i < HEAD_MAX / BLOCK; i++) {
+		u32 at = notes->block;
+		const u8 *block = bytes + (at & (HEAD_MAX - 1));
+		u64 marks = 0;
+
+		if (at >= notes->length)
+			break;
+		for (j = 0; j < BLOCK / 8; j++) {
+			u64 word = *(u64 *)(block + j * 8) ^ WORD('\n');
+
+			marks |= GATHER_MARKS(ZERO_BYTES_EXACT(word)) << (j * 8);
+		}
+		notes->line_feeds[(at / BLOCK) & (HEAD_MAX / BLOCK - 1)] = marks;
+		notes->block = at + BLOCK;
+	}
+}
+
+/* Finds the lines, up to the blank one. */
+INLINE u32 find_lines(const u8 *bytes, volatile struct http_head *notes)
+{
 	u32 i;
 
-	/* Two branches a turn, the rest is arithmetic: the verifier keeps every branch that it has still to walk, 8,192 at most. */
-	for (i = 0; i < HEAD_MAX / STEP + HEAD_LINES + 1; i++) {
-		u32 at = notes->at, n, size;
-		u64 first, second, came, blank;
+	mark_line_feeds(bytes, notes);
+	CHECKPOINT();
+	notes->blank = notes->full = 0;
+	/* One branch a turn, the one that leaves the loop; the rest is arithmetic. Where two ways through a turn meet again, the
+	 * verifier would have to know the state from before, but of a loop's states it forgets those that are a few turns old.
+	 * And why the loop was left is asked behind it, in memory: else each turn's ways out would be walked to the program's end. */
+	for (i = 0; i < HEAD_MAX / BLOCK + HEAD_LINES + 1; i++) {
+		u32 at = notes->at, line = notes->line, n = notes->lines, end, size;
+		u64 marks, lowest, none, came, blank, last, more, over;
 
-		first = ZERO_BYTES(LOAD8(bytes, at) ^ WORD('\n'));
-		second = ZERO_BYTES(LOAD8(bytes, at + 8) ^ WORD('\n'));
-		notes->at = at + STEP;
-		if (!(first | second))
-			continue;
-		at += lowest_of(first, second);
-		size = at - notes->line;
-		n = notes->lines;
-		came = less(at, len);
-		blank = less(0, n) & (same(size, 0) | (same(size, 1) & same(BYTE_AT(bytes, at - 1), '\r')));
-		if (!(came & (blank ^ 1) & less(n, HEAD_LINES))) {
-			if (!came)
-				break;
-			if (!blank)
-				return HEAD_TOO_LONG;
-			notes->flags |= size ? 0 : HEAD_BARE_LF;
-			notes->insert_at = notes->line;
-			notes->end = at + 1;
-			return HEAD_COMPLETE;
-		}
-		notes->lines = n + 1;
-		notes->starts[(n + 1) & (HEAD_LINES * 2 - 1)] = at + 1;
-		notes->at = notes->line = at + 1;
+		marks = notes->line_feeds[(at / BLOCK) & (HEAD_MAX / BLOCK - 1)] >> (at & (BLOCK - 1));
+		none = same(marks, 0);
+		lowest = marks & (0 - marks);
+		BARRIER(lowest); /* or clang looks its place up in a table, where a program has none */
+		/* The lowest mark's place; where there is none, the next block's beginning. */
+		end = at + count_ones(lowest - 1) - (at & (BLOCK - 1)) * none;
+		size = end - line;
+		came = less(end, notes->length);
+		blank = less(0, n) & (same(size, 0) | (same(size, 1) & same(BYTE_AT(bytes, end - 1), '\r')));
+		last = came & (none ^ 1) & (blank | (less(n, HEAD_LINES) ^ 1));
+		more = came & (none ^ 1) & (last ^ 1);
+		notes->blank = last & blank;
+		notes->full = last & (blank ^ 1);
+		notes->lines = n + more;
+		/* Beyond notes->lines it means nothing. */
+		notes->starts[(n + 1) & (HEAD_LINES * 2 - 1)] = end + 1;
+		notes->line = line + (size + 1) * more;
+		notes->at = end + more;
+		over = (came ^ 1) | last;
+		BARRIER(over);
+		if (over)
+			break;
 	}
+	CHECKPOINT();
+	if (notes->blank) {
+		notes->flags |= notes->at == notes->line ? HEAD_BARE_LF : 0;
+		notes->insert_at = notes->line;
+		notes->end = notes->at + 1;
+		return HEAD_COMPLETE;
+	}
+	if (notes->full)
+		return HEAD_TOO_LONG;
 	/* No field begins with CR: at the very end of what has come, it can only be the blank line's. */
-	if (notes->lines && notes->line + 1 == len && BYTE_AT(bytes, notes->line) == '\r') {
+	if (notes->lines && notes->line + 1 == notes->length && BYTE_AT(bytes, notes->line) == '\r') {
 		notes->insert_at = notes->line;
 		notes->end = notes->line + 2;
 		return HEAD_COMPLETE;
@@ -399,14 +456,17 @@ INLINE void read_traceparent(const u8 *bytes, struct http_head *head, volatile u
 {
 	volatile struct http_head *notes = head;
 	volatile struct field_line *field = &notes->fields[FIELD_TRACEPARENT * FIELD_REPEATS];
-	u32 stop = field->end, at, i;
+	u32 at, i;
 	u64 version, flags;
 
 	notes->valid = 0;
 	if (notes->seen[FIELD_TRACEPARENT] != 1 || notes->spoiled & 1 << FIELD_TRACEPARENT)
 		return;
-	at = skip_ows(bytes, &head->at, field->start, stop);
-	if (stop - at < TRACEPARENT_LENGTH || at >= stop)
+	notes->stop = field->end;
+	notes->at = field->start;
+	skip_ows(bytes, notes);
+	at = notes->at;
+	if (notes->stop - at < TRACEPARENT_LENGTH || at >= notes->stop)
 		return;
 	*bad = 0;
 	version = hex_digit(BYTE_AT(bytes, at), bad) << 4;
@@ -430,9 +490,12 @@ INLINE void read_traceparent(const u8 *bytes, struct http_head *head, volatile u
 	if (!(*(u64 *)head->trace_id | *(u64 *)(head->trace_id + 8)) || !*(u64 *)head->parent_id)
 		return;
 	/* Version 00 ends here; a later one may go on behind a dash. */
-	if (!(version && at + TRACEPARENT_LENGTH < stop && BYTE_AT(bytes, at + TRACEPARENT_LENGTH) == '-') &&
-	    skip_ows(bytes, &head->at, at + TRACEPARENT_LENGTH, stop) != stop)
-		return;
+	notes->at = at + TRACEPARENT_LENGTH;
+	if (!(version && notes->at < notes->stop && BYTE_AT(bytes, notes->at) == '-')) {
+		skip_ows(bytes, notes);
+		if (notes->at != notes->stop)
+			return;
+	}
 	notes->trace_flags = flags & 3;
 	notes->valid = 1;
 }
@@ -449,10 +512,14 @@ INLINE void read_tracestate(const u8 *bytes, struct http_head *head, volatile u6
 	for (i = 0; i < FIELD_REPEATS; i++) {
 		u32 stop, at;
 
+		CHECKPOINT();
 		if (i >= notes->seen[FIELD_TRACESTATE])
 			break;
-		stop = notes->fields[FIELD_TRACESTATE * FIELD_REPEATS + i].end;
-		at = skip_ows(bytes, &head->at, notes->fields[FIELD_TRACESTATE * FIELD_REPEATS + i].start, stop);
+		notes->stop = notes->fields[FIELD_TRACESTATE * FIELD_REPEATS + i].end;
+		notes->at = notes->fields[FIELD_TRACESTATE * FIELD_REPEATS + i].start;
+		skip_ows(bytes, notes);
+		at = notes->at;
+		stop = notes->stop;
 		used = notes->tracestate_length;
 		if (at >= stop || used > TRACESTATE_MAX)
 			continue;
@@ -499,24 +566,29 @@ INLINE void read_content_length(const u8 *bytes, struct http_head *head)
 		return;
 	for (i = 0; i < FIELD_REPEATS; i++) {
 		volatile u64 *value = &head->value;
-		u32 stop, at, digits = 0;
+		u32 at;
 
+		CHECKPOINT();
 		if (i >= notes->seen[FIELD_LENGTH])
 			break;
-		stop = notes->fields[FIELD_LENGTH * FIELD_REPEATS + i].end;
-		at = skip_ows(bytes, &head->at, notes->fields[FIELD_LENGTH * FIELD_REPEATS + i].start, stop);
+		notes->stop = notes->fields[FIELD_LENGTH * FIELD_REPEATS + i].end;
+		notes->at = notes->fields[FIELD_LENGTH * FIELD_REPEATS + i].start;
+		skip_ows(bytes, notes);
+		at = notes->at;
 		*value = 0;
 		notes->digits = 0;
 		for (j = 0; j < LENGTH_DIGITS; j++) {
 			u64 digit = (BYTE_AT(bytes, at + j) - '0') & 0xff;
 
-			if (at + j >= stop || digit > 9)
+			if (!(less(at + j, notes->stop) & less(digit, 10)))
 				break;
 			*value = *value * 10 + digit;
 			notes->digits = j + 1;
 		}
-		digits = notes->digits;
-		if (!digits || skip_ows(bytes, &head->at, at + digits, stop) != stop)
+		CHECKPOINT();
+		notes->at = at + notes->digits;
+		skip_ows(bytes, notes);
+		if (!notes->digits || notes->at != notes->stop)
 			return;
 		if (i && notes->content_length != *value)
 			return;
@@ -568,15 +640,39 @@ INLINE void read_transfer_encoding(const u8 *bytes, struct http_head *head)
 	notes->flags = (notes->flags & ~HEAD_BAD_ENCODING) | HEAD_CHUNKED;
 }
 
+/* Reads what the lines say. */
+INLINE void read_fields(const u8 *bytes, struct http_head *head)
+{
+	volatile struct http_head *notes = head;
+
+	note_lines(bytes, head);
+	CHECKPOINT();
+	if (notes->is_response && BYTE_AT(bytes, notes->starts[1] - 2) != '\r')
+		notes->flags |= HEAD_BARE_LF;
+	notes->traceparents = notes->seen[FIELD_TRACEPARENT];
+	notes->flags |= notes->seen[FIELD_UPGRADE] ? HEAD_UPGRADE : 0;
+	CHECKPOINT();
+	read_content_length(bytes, head);
+	CHECKPOINT();
+	read_transfer_encoding(bytes, head);
+	CHECKPOINT();
+	if (!notes->is_response) {
+		read_traceparent(bytes, head, &head->value);
+		CHECKPOINT();
+		read_tracestate(bytes, head, &head->value);
+	}
+}
+
 /* Reads the first message head in `bytes`, of which `len` (at most HEAD_MAX) have come; `bytes` has HEAD_SLACK more to
  * read from. Everything in `head` is set, the verdict returned. */
 INLINE u32 parse_head(const u8 *bytes, u32 len, int is_response, struct http_head *head)
 {
 	volatile struct http_head *notes = head;
-	u32 verdict, i;
+	u32 i;
 
-	/* Asked for in memory each time: the verifier then walks once for both. */
+	/* Asked for in memory each time: the verifier then walks once for all that they can be. */
 	notes->is_response = is_response;
+	notes->length = len;
 
 	notes->end = notes->insert_at = notes->flags = notes->status = notes->minor = 0;
 	notes->method_length = notes->target_end = 0;
@@ -586,37 +682,28 @@ INLINE u32 parse_head(const u8 *bytes, u32 len, int is_response, struct http_hea
 	for (i = 0; i < FIELD_KINDS; i++)
 		notes->seen[i] = 0;
 	notes->lines = notes->is_response ? 0 : 1;
-	if (!notes->is_response) {
-		verdict = parse_request_line(bytes, len, head);
-		if (verdict != HEAD_COMPLETE)
-			goto out;
+	notes->verdict = HEAD_COMPLETE;
+	CHECKPOINT();
+	if (!notes->is_response)
+		notes->verdict = parse_request_line(bytes, notes);
+	CHECKPOINT();
+	if (notes->verdict == HEAD_COMPLETE)
+		notes->verdict = parse_version(bytes, notes);
+	CHECKPOINT();
+	if (notes->verdict == HEAD_COMPLETE)
+		notes->verdict = notes->is_response ? parse_status(bytes, notes) : parse_request_line_end(bytes, notes);
+	CHECKPOINT();
+	if (notes->verdict == HEAD_COMPLETE) {
+		notes->starts[1] = notes->line;
+		notes->verdict = find_lines(bytes, notes);
 	}
-	verdict = parse_version(bytes, len, head);
-	if (verdict != HEAD_COMPLETE)
-		goto out;
-	verdict = notes->is_response ? parse_status(bytes, len, head) : parse_request_line_end(bytes, len, head);
-	if (verdict != HEAD_COMPLETE)
-		goto out;
-	notes->starts[1] = notes->line;
-	verdict = find_lines(bytes, len, head);
-	if (verdict != HEAD_COMPLETE)
-		goto out;
-	note_lines(bytes, head);
-	if (notes->is_response && BYTE_AT(bytes, notes->starts[1] - 2) != '\r')
-		notes->flags |= HEAD_BARE_LF;
-	notes->traceparents = notes->seen[FIELD_TRACEPARENT];
-	notes->flags |= notes->seen[FIELD_UPGRADE] ? HEAD_UPGRADE : 0;
-	read_content_length(bytes, head);
-	read_transfer_encoding(bytes, head);
-	if (!notes->is_response) {
-		read_traceparent(bytes, head, &head->value);
-		read_tracestate(bytes, head, &head->value);
-	}
-out:
-	if (verdict == HEAD_INCOMPLETE && len >= HEAD_MAX)
-		verdict = HEAD_TOO_LONG;
-	notes->verdict = verdict;
-	return verdict;
+	CHECKPOINT();
+	if (notes->verdict == HEAD_COMPLETE)
+		read_fields(bytes, head);
+	CHECKPOINT();
+	if (notes->verdict == HEAD_INCOMPLETE && notes->length >= HEAD_MAX)
+		notes->verdict = HEAD_TOO_LONG;
+	return notes->verdict;
 }
 
 #endif

@@ -19,6 +19,7 @@ typedef uint64_t u64;
 
 #define INLINE static inline __attribute__((always_inline))
 #define BARRIER(x) __asm__ volatile("" : "+r"(x))
+#define CHECKPOINT()
 #define COPY(to, n, from) memcpy((to), (from), (n))
 
 #include "../../bpf/http1.h"

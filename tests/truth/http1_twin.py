@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from tests.truth.tracecontext_twin import FIELD_REPEATS, OWS_MAX, TraceParent, combine_tracestate, parse_traceparent, skip_ows
 
 HEAD_MAX = 8192
-LINES_MAX = 64
+LINES_MAX = 128
 METHOD_MAX = 20
 LENGTH_DIGITS_MAX = 18
 TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")

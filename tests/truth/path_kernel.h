@@ -20,6 +20,8 @@ typedef uint32_t u32;
 typedef int64_t s64;
 typedef uint64_t u64;
 
+#define CHECKPOINT() /* for the verifier only */
+
 /* What can be made to fail. The names of the last ones are those of the maps whose updates fail. */
 enum fault {
 	FAULT_PULL, FAULT_PUSH, FAULT_POP, FAULT_USER_READ, FAULT_RING, FAULT_TAIL_CALL, FAULT_STORAGE, FAULT_SOCKHASH,
