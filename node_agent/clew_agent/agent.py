@@ -84,6 +84,7 @@ class Agent:
         """All metrics as they are now, for any thread, until the enforcer is closed."""
         counted = self.enforcer.counters()
         self.metrics.put({name: counted[index] for index, name in self.kernel_rows.items()})
+        self.metrics.put({"program_runs_missed": self.enforcer.runs_missed()})
         self.metrics.put(_sum(exporter.counts() for exporter in self.exporters))
         return self.metrics.read()
 

@@ -106,8 +106,12 @@ class Enforcer:
             totals[index] = sum(struct.unpack(f"={cpus}Q", values))
         return totals
 
+    def runs_missed(self) -> int:
+        """How often the kernel left a program out, since it was running on that CPU already (kernels that preempt programs)."""
+        return sum(syscalls.program_info(program).get("recursion_misses", 0) for program in self.programs.programs.values())
+
     def detach(self) -> None:
-        """Let go of the pods and of all hooks; the maps stay readable."""
+        """Let go of the pods and of all hooks; what was counted stays readable."""
         for slot in list(self._links):
             self._leave(slot)
         self.programs.detach()
@@ -152,6 +156,9 @@ def attach(
             programs.attach_seconds,
             programs.peak_kib // 1024,
         )
+    walked = {name: syscalls.program_info(program).get("verified_insns", 0) for name, program in programs.programs.items()}
+    most = max(walked, key=lambda name: walked[name])
+    _LOG.info("the verifier walked %d of at most 1000000 instructions in %s, fewer in the others", walked[most], most)
     enforcer = Enforcer(programs, generated, propagation)
     syscalls.attach_to_map(programs.programs["clew_inject"], programs.maps["sockets"])
     if not propagation:

@@ -38,6 +38,7 @@ AGENT_METRICS: tuple[Metric, ...] = (
     Metric("spans_of_unknown_pods", "Spans whose pod was gone when they were made; they carry no k8s attributes."),
     Metric("spans_of_unknown_functions", "Spans of a kernel function that the running programs do not list."),
     Metric("arguments_missing", "Arguments of kernel functions that were asked for and are not in their record."),
+    Metric("program_runs_missed", "Runs of a program that the kernel left out, since it was running on that CPU already."),
     Metric("export_spans_exported", "Spans that their destination accepted."),
     Metric("export_spans_dropped_queue_full", "Spans dropped because the export queue was full: the collector is away or too slow."),
     Metric("export_spans_dropped_refused", "Spans that their destination refused for good."),

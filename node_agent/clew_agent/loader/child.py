@@ -36,6 +36,7 @@ def _load(request: Request) -> tuple[Reply, list[int]]:
     for function, event, returns in request.kprobes:
         attach: Any = bpf.attach_kretprobe if returns else bpf.attach_kprobe
         attach(event=event, fn_name=function)
+    held += [(f"program:{name.decode()}", made.fd) for name, made in bpf.funcs.items() if name.decode() not in request.programs]
     held += [(f"link:{name}", descriptor) for name, descriptor in _links(bpf)]
     return (
         Reply(

@@ -30,17 +30,16 @@ class Programs:
     peak_kib: int = 0
 
     def detach(self) -> None:
-        """Take the programs off; the maps stay readable."""
+        """Take the programs off; what they counted stays readable."""
         while self.links:
             os.close(self.links.pop())
-        while self.programs:
-            os.close(self.programs.popitem()[1])
 
     def close(self) -> None:
         """Let go of everything. Sockets leave the sockhash with it."""
         self.detach()
-        while self.maps:
-            os.close(self.maps.popitem()[1])
+        for held in (self.programs, self.maps):
+            while held:
+                os.close(held.popitem()[1])
 
 
 def load(request: Request) -> Programs:

@@ -9,6 +9,7 @@ import ctypes
 import os
 import platform
 import struct
+from collections.abc import Container
 from pathlib import Path
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -79,9 +80,19 @@ def link_to_cgroup(program: int, cgroup: int) -> int:
 
 def map_info(descriptor: int) -> dict[str, int]:
     """What the kernel tells of a map (``/proc/self/fdinfo``): ``max_entries``, ``value_size`` and so on."""
+    return _info(descriptor, {"max_entries", "value_size", "key_size"})
+
+
+def program_info(descriptor: int) -> dict[str, int]:
+    """What the kernel tells of a program: ``verified_insns`` (instructions that the verifier walked, of a million at most; since
+    5.16) and ``recursion_misses`` (runs that were left out, since the program was running on that CPU; since 5.12)."""
+    return _info(descriptor, {"verified_insns", "recursion_misses"})
+
+
+def _info(descriptor: int, wanted: Container[str]) -> dict[str, int]:
     lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii").splitlines()
     pairs = (line.partition(":")[::2] for line in lines)
-    return {name: int(value, 0) for name, value in pairs if name in ("max_entries", "value_size", "key_size")}
+    return {name: int(value, 0) for name, value in pairs if name in wanted}
 
 
 def possible_cpus() -> int:
