@@ -11,8 +11,8 @@
  *     thread that did not get its request by one of the two ways (event loops, schedulers);
  *   - its thread reads requests and hands them on to threads that it makes: then only those have contexts;
  *   - it is inherited, and the process that made it has not yet shown that such helpers end with their request, or was seen to
- *     keep them (pools). A helper that ends while its request is open, or having answered it, earns the trust; the requests
- *     before it are separate traces.
+ *     keep them (pools). A helper that ends while its request is open, or having answered it, or within a second of having sent
+ *     a request for it, earns the trust; the requests before it are separate traces.
  */
 #ifndef CLEW_CONTEXT_H
 #define CLEW_CONTEXT_H
@@ -20,6 +20,7 @@
 #define OPEN_REQUESTS_MAX 32768
 #define UNITS_MAX 65536
 #define PROCESSES_MAX 16384
+#define HELPER_ENDS_NS 1000000000ULL /* no pool lets go of a thread as soon as that after its work */
 #define DEBUG_TAG 0xc1 /* marks the structured layout of trace IDs; `clew decode` knows it */
 
 #define TRACE_SAMPLED 1
@@ -73,6 +74,7 @@ struct unit {
 	u8 handed_off; /* it made a thread while its context was open */
 	u8 ambiguous;  /* it read another request after handing one off: its own sends belong to none for certain */
 	u8 answered;   /* INHERITED: it sent the answer of the request that it inherited */
+	u64 sent_ns;   /* INHERITED: when it last sent a request while that one was open; kept only until helpers are trusted */
 };
 BPF_TABLE("lru_hash", u32, struct unit, units, UNITS_MAX);
 
@@ -129,8 +131,10 @@ INLINE struct context *find_context(u64 *key, const int sending)
 	if (unit->kind == UNIT_INHERITED) {
 		process = processes.lookup(&creator);
 		if (!process || !process->trusted || process->pools) {
-			if (sending)
+			if (sending) {
 				count(COUNTER_UNTRUSTED);
+				unit->sent_ns = bpf_ktime_get_ns();
+			}
 			return 0;
 		}
 	}

@@ -3,13 +3,15 @@
  * One direction of a connection as a sequence of HTTP/1 messages: where heads begin and bodies end (RFC 9112, 6).
  *
  * A program sees the bytes of one system call (or one piece of a send). In one round it reads one head or steps over one body,
- * without reading it; what is left after that is for the next round, by a tail call to itself. A head that is not complete is kept in `heads` until its rest comes, so the parser
- * always sees it in one piece.
+ * without reading it; what is left after that is for the next round, by a tail call to itself. A head that is not complete is kept
+ * in `heads` until its rest comes, so the parser always sees it in one piece.
  *
  * Once the end of a message is not certain, the stream is given up: from there nothing is recognised in it, and nothing touched.
  */
 #ifndef CLEW_STREAM_H
 #define CLEW_STREAM_H
+
+#include "source.h"
 
 #define HEADS_MAX 512   /* unfinished heads kept at once: 4 MiB */
 #define MSG_TRUNC 0x20
@@ -17,7 +19,6 @@
 #define FIRST_LOOK 1024 /* bytes read to begin with: most heads are shorter */
 #define ROUNDS_MAX 30   /* tail calls in one system call (the kernel allows 33) */
 #define CHUNK_STEPS 8   /* bytes of chunk headers that one round reads */
-#define SEGMENTS_MAX 16 /* pieces of a readv or writev that are looked into */
 
 enum stream_state {
 	STREAM_HEAD = 0,        /* a message begins here */
@@ -85,84 +86,6 @@ struct work {
 };
 enum { WORK_RECEIVE = 0, WORK_RESPOND = 1, WORK_INJECT = 2, WORK_CLOSE = 3, WORK_ANSWER = 4, WORKS = 5 };
 BPF_PERCPU_ARRAY(works, struct work, WORKS);
-
-/* Where a message's bytes are: in the application's memory behind an iov_iter that has been used up, or in an sk_msg. */
-struct source {
-	struct iov_iter *iter;
-	struct sk_msg_md *message;
-};
-
-#ifndef IOV_MEMBER
-#define IOV_MEMBER __iov
-#endif
-
-/* Reads up to `size` bytes (at most HEAD_MAX) at `offset` of a message of `total` bytes that the iterator has just passed over: those
- * of the one segment that holds the offset. The iterator stands behind the message, so where the segment is is found by
- * walking back. Returns how many were read, or -1. */
-INLINE int copy_from_iter(struct iov_iter *iter, u32 total, u32 offset, u8 *to, u32 size)
-{
-	u8 type = iter->iter_type;
-	struct iovec *segments;
-	struct iovec segment = {};
-	u64 behind, wanted = total - offset, start = 0, part;
-	u32 i;
-
-	if (type == ITER_UBUF) {
-		/* Read as a number: the verifier lets no typed pointer be reckoned with. */
-		bpf_probe_read_kernel(&start, sizeof(start), &iter->ubuf);
-		return bpf_probe_read_user(to, size, (void *)(start + iter->iov_offset - wanted)) ? -1 : (int)size;
-	}
-	if (type != ITER_IOVEC)
-		return -1;
-	bpf_probe_read_kernel(&start, sizeof(start), &iter->IOV_MEMBER);
-	segments = (struct iovec *)start;
-	behind = iter->iov_offset;
-	if (behind && bpf_probe_read_kernel(&segment, sizeof(segment), segments))
-		return -1;
-	part = behind;
-	for (i = 0; i < SEGMENTS_MAX; i++) {
-		if (behind >= wanted)
-			break;
-		segments--;
-		if (bpf_probe_read_kernel(&segment, sizeof(segment), segments))
-			return -1;
-		part = segment.iov_len;
-		behind += part;
-	}
-	if (behind < wanted)
-		return -1;
-	/* `part` bytes of the segment belong to the message, and end where what was walked over before begins. */
-	start = (u64)segment.iov_base + (behind - wanted);
-	part -= behind - wanted;
-	if (part > size)
-		part = size;
-	BARRIER(part);
-	if (part > HEAD_MAX || bpf_probe_read_user(to, part, (void *)start))
-		return -1;
-	return part;
-}
-
-INLINE int copy_from_message(struct sk_msg_md *message, u32 offset, u8 *to, u32 size)
-{
-	u64 data, end;
-
-	if (bpf_msg_pull_data(message, offset, offset + size, 0))
-		return -1;
-	data = (u64)message->data;
-	end = (u64)message->data_end;
-	if (data + size > end)
-		return -1;
-	return bpf_probe_read_kernel(to, size, (void *)data) ? -1 : (int)size;
-}
-
-/* As copy_from_iter, of either source. */
-INLINE int copy_from(struct source *source, u32 total, u32 offset, u8 *to, u32 size)
-{
-	if (size > HEAD_MAX)
-		return -1;
-	return source->message ? copy_from_message(source->message, offset, to, size)
-			       : copy_from_iter(source->iter, total, offset, to, size);
-}
 
 /* The first read on a connection that user space added. A server's stream is found again by the next request that begins with a
  * read, a client's only behind a whole response, since its bytes are touched. */
@@ -290,8 +213,8 @@ INLINE void skip_body(struct stream *from, struct source *source, struct work *w
 }
 
 /* Looks for a head at the offset. HEAD_COMPLETE: work->head tells, and the offset is behind it. HEAD_INCOMPLETE: the bytes are
- * kept, and all are dealt with or another round goes on with the next segment; or work->look was raised for another round. Otherwise the stream is given up.
- * work->kept tells how many of the head's bytes had come earlier. */
+ * kept, and all are dealt with or another round goes on with the next segment; or work->look was raised for another round.
+ * Otherwise the stream is given up. work->kept tells how many of the head's bytes had come earlier. */
 INLINE u32 read_head(struct connection *connection, struct stream *stream, struct source *source, struct work *work,
 		     const int direction, int is_response)
 {

@@ -31,7 +31,17 @@ KRETFUNC_PROBE(alloc_pid, struct pid_namespace *ns, pid_t *set_tid, size_t set_t
 	return 0;
 }
 
-/* A thread ends (do_exit). A helper that ends while its request is still open, or that has answered it, shows that helpers do. */
+/* Does this thread's end show that helpers end with their request? Often it comes a moment after the request's own. */
+INLINE int ends_in_time(struct unit *unit)
+{
+	if (unit->kind != UNIT_INHERITED)
+		return 0;
+	if (unit->answered || contexts.lookup(&unit->context))
+		return 1;
+	return unit->sent_ns && bpf_ktime_get_ns() - unit->sent_ns < HELPER_ENDS_NS;
+}
+
+/* A thread ends (do_exit). */
 RAW_TRACEPOINT_PROBE(sched_process_exit)
 {
 	u64 id = bpf_get_current_pid_tgid();
@@ -39,7 +49,7 @@ RAW_TRACEPOINT_PROBE(sched_process_exit)
 	struct unit *unit = units.lookup(&tid);
 
 	if (unit) {
-		if (unit->kind == UNIT_INHERITED && (unit->answered || contexts.lookup(&unit->context)))
+		if (ends_in_time(unit))
 			mark_process(unit->creator, 0, 0, 1);
 		units.delete(&tid);
 	}

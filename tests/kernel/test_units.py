@@ -19,7 +19,7 @@ pytestmark = pytest.mark.limit(600)
 
 RIGHT, ALONE, WRONG = "right", "alone", "wrong"
 TOGETHER = 8
-REQUESTS = 160
+REQUESTS = 96
 HELPERS = 50
 
 

@@ -21,7 +21,7 @@
 enum command_kind {
 	COMMAND_RESET, COMMAND_OPEN, COMMAND_READ, COMMAND_WRITE, COMMAND_PAGE, COMMAND_MESSAGE, COMMAND_SENT, COMMAND_CLOSE,
 	COMMAND_CLONE, COMMAND_EXIT, COMMAND_CONTEXT, COMMAND_FAULT, COMMAND_ROOM, COMMAND_FORGET_HEADS, COMMAND_TAKEN_OVER, COMMAND_LOOK,
-	COMMAND_INTERRUPT,
+	COMMAND_INTERRUPT, COMMAND_WAIT,
 };
 
 struct command {
@@ -275,6 +275,9 @@ static s64 obey(struct command *command, struct answer *answer)
 		return 0;
 	case COMMAND_INTERRUPT:
 		return interrupt(command);
+	case COMMAND_WAIT: /* first: nanoseconds that pass */
+		clock_ns += command->first;
+		return 0;
 	}
 	return -1;
 }

@@ -92,6 +92,7 @@ class _Kind(enum.IntEnum):
     TAKEN_OVER = 14
     LOOK = 15
     INTERRUPT = 16
+    WAIT = 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +247,10 @@ class Path:
     def forget_heads(self) -> None:
         """All unfinished heads are pushed out of their map by others."""
         self._ask(_Kind.FORGET_HEADS)
+
+    def wait(self, nanoseconds: int) -> None:
+        """Time passes."""
+        self._ask(_Kind.WAIT, first=nanoseconds)
 
     def counters(self) -> dict[str, int]:
         """The counters that are not zero."""

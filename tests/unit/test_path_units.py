@@ -119,6 +119,19 @@ def test_a_helper_that_ends_too_late_earns_nothing(path: Path) -> None:
     assert path.context(OTHER) == NONE
 
 
+@pytest.mark.parametrize(("waited", "trusted"), [(990_000_000, True), (1_000_000_000, False)])
+def test_a_helper_that_ends_within_a_second_of_its_sending_earns_the_trust(path: Path, waited: int, trusted: bool) -> None:
+    connection = _serve(path)
+    path.clone(MAIN, HELPER.tid)
+    _ask(path, HELPER)
+    _answer(path, connection)
+    path.wait(waited)
+    path.exit(HELPER)
+    _serve(path)
+    path.clone(MAIN, OTHER.tid)
+    assert (path.context(OTHER) == path.context(MAIN)) is trusted
+
+
 def test_a_helper_that_outlives_its_request_loses_the_trust_for_good(path: Path) -> None:
     _trust(path)
     connection = _serve(path)
