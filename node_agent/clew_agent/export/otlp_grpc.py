@@ -8,9 +8,11 @@ from typing import Any
 import grpc  # type: ignore[import-untyped]  # ships no types
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]  # ships no types
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from opentelemetry.sdk.trace.export import SpanExporter
 
+from clew_agent.export.otlp_protobuf import encode
 from clew_agent.export.settings import SettingsError
 from clew_agent.export.verdict import Watch
 
@@ -46,6 +48,10 @@ class WatchedExporter(OTLPSpanExporter):
         super()._initialize_channel_and_stub()  # type: ignore[no-untyped-call]  # the base leaves it untyped
         watched = grpc.intercept_channel(self._channel, self._interceptor)
         self._client = TraceServiceStub(watched)  # type: ignore[assignment, no-untyped-call]  # as the base does
+
+    def _translate_data(self, data: Any) -> ExportTraceServiceRequest:
+        """Our encoder in the place of the exporter's own."""
+        return encode(data)
 
 
 def make_grpc_exporter(watch: Watch, compression: str) -> SpanExporter:

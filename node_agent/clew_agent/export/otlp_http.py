@@ -6,10 +6,12 @@ from typing import Any
 
 import requests
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # ships no types
+from opentelemetry.exporter.otlp.proto.http import trace_exporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.sdk.trace.export import SpanExporter
 
+from clew_agent.export.otlp_protobuf import encode
 from clew_agent.export.verdict import Watch
 
 
@@ -45,5 +47,6 @@ class WatchedSession(requests.Session):
 
 
 def make_http_exporter(watch: Watch) -> SpanExporter:
-    """The exporter as ``OTEL_EXPORTER_OTLP_*`` sets it up."""
+    """The exporter as ``OTEL_EXPORTER_OTLP_*`` sets it up, with our encoder in the place of its own."""
+    trace_exporter.encode_spans = encode  # type: ignore[assignment, attr-defined]  # what it imported takes the SDK's spans
     return OTLPSpanExporter(session=WatchedSession(watch))

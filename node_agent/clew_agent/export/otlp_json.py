@@ -31,13 +31,18 @@ def _resource_spans(group: Sequence[Span]) -> dict[str, Any]:
     return {"resource": {"attributes": _attributes(group[0].resource)}, "scopeSpans": [scope]}
 
 
-def _span(span: Span) -> dict[str, Any]:
+def span_flags(span: Span) -> int:
+    """A span's ``flags``: those of the W3C in the low byte, and whether its parent is of another process."""
     remote = _IS_REMOTE if span.kind is SpanKind.SERVER and span.parent_id is not None else 0
+    return span.trace_flags | _HAS_IS_REMOTE | remote
+
+
+def _span(span: Span) -> dict[str, Any]:
     encoded: dict[str, Any] = {
         "traceId": span.trace_id.hex(),
         "spanId": span.span_id.hex(),
         "parentSpanId": span.parent_id.hex() if span.parent_id is not None else "",
-        "flags": span.trace_flags | _HAS_IS_REMOTE | remote,
+        "flags": span_flags(span),
         "name": span.name,
         "kind": _KINDS[span.kind],
         "startTimeUnixNano": str(span.start_ns),

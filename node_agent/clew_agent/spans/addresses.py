@@ -29,6 +29,7 @@ def address_text(raw: bytes) -> str:
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
+@lru_cache(maxsize=4096)
 def authority(host: str, port: int, scheme: str = "http") -> str:
     """``host:port`` as an HTTP URL writes it: brackets around IPv6, the scheme's default port left out (RFC 3986, 3.2)."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
 
 _REDACTED = "REDACTED"
@@ -29,6 +30,7 @@ class Target:
     credentials: bool = False
 
 
+@lru_cache(maxsize=4096)
 def parse_target(raw: bytes, method: bytes) -> Target:
     """Take a target apart, whatever bytes it holds: what is not printable ASCII is percent-encoded."""
     text = quote(raw, safe="!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")

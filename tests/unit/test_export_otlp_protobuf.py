@@ -1,0 +1,60 @@
+"""Our OTLP encoder against the JSON form of the same spans, which Protobuf's own library reads: the messages must be equal."""
+
+import base64
+
+from clew_agent.export.otlp_json import trace_request
+from clew_agent.export.otlp_protobuf import encode
+from clew_agent.model import AttributeValue, Span, SpanKind
+from google.protobuf.json_format import ParseDict
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
+TIMES = st.integers(0, 2**64 - 1)
+VALUES: st.SearchStrategy[AttributeValue] = st.one_of(
+    TEXT,
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.booleans(),
+    st.lists(TEXT, max_size=3),
+    st.lists(TEXT, max_size=3).map(tuple),
+)
+RESOURCES: list[dict[str, AttributeValue]] = [{}, {"service.name": "productpage", "n": 1}, {"service.name": "details", "n": True}]
+SPANS = st.builds(
+    Span,
+    trace_id=st.binary(min_size=16, max_size=16),
+    span_id=st.binary(min_size=8, max_size=8),
+    parent_id=st.none() | st.binary(min_size=8, max_size=8),
+    name=TEXT,
+    kind=st.sampled_from(SpanKind),
+    start_ns=TIMES,
+    end_ns=TIMES,
+    trace_flags=st.integers(0, 3),
+    attributes=st.dictionaries(TEXT, VALUES, max_size=20),
+    resource=st.sampled_from(RESOURCES),
+    error=st.none() | TEXT,
+)
+
+
+def by_json(spans: list[Span]) -> ExportTraceServiceRequest:
+    """The same by way of JSON, whose identifiers OTLP writes in another way than Protobuf."""
+    document = trace_request(spans)
+    for group in document["resourceSpans"]:
+        for span in group["scopeSpans"][0]["spans"]:
+            for key in ("traceId", "spanId", "parentSpanId"):
+                span[key] = base64.b64encode(bytes.fromhex(span[key])).decode()
+    return ParseDict(document, ExportTraceServiceRequest())
+
+
+@given(st.lists(SPANS, max_size=8))
+def test_both_forms_say_the_same(spans: list[Span]) -> None:
+    assert encode(spans) == by_json(spans)
+
+
+def test_values_that_are_equal_and_of_other_types() -> None:
+    values: list[AttributeValue] = [1, True, 1.0, 0, False, 0.0, "1"]
+    spans = [Span(bytes(16), bytes(8), None, "n", SpanKind.INTERNAL, 1, 2, 1, {"key": value}, {}) for value in values]
+    made = [span for group in encode(spans).resource_spans for span in group.scope_spans[0].spans]
+    kinds = [span.attributes[0].value.WhichOneof("value") for span in made]
+    assert kinds == ["int_value", "bool_value", "double_value", "int_value", "bool_value", "double_value", "string_value"]
