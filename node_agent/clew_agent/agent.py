@@ -30,7 +30,7 @@ from clew_agent.spans.parent import Holding
 from clew_agent.spans.pipeline import Assembled, assemble, drain
 
 _LOG = logging.getLogger("clew.agent")
-_QUICK, _SLOW = 0.02, 0.1  # seconds between looks at the ring: while there is something, and while there is not
+_LOOK = 0.1  # seconds between looks at the ring, which holds 9,000 requests or more
 _HOUSEKEEPING = 1.0
 _GONE_PODS_KEPT = 1000
 _FLUSH = 5.0
@@ -70,7 +70,7 @@ class Agent:
             if time.monotonic() >= due:
                 self._housekeep()
                 due = time.monotonic() + _HOUSEKEEPING
-            stop.wait(_QUICK if raw or made.spans else _SLOW)
+            stop.wait(_LOOK)
         self.enforcer.detach()
         while raw := ring.read():
             holding, made = assemble(holding, raw, decode, self._known_facts(), time.monotonic_ns())
