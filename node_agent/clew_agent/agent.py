@@ -100,16 +100,18 @@ class Agent:
                 exporter.export(list(made.spans))
 
     def _housekeep(self) -> None:
-        self._clock = follow(self._clock, measure())
+        clock, self._clock = self._clock, follow(self._clock, measure())
         self.enforcer.tell_clock(self._clock.ns, self.host, os.getpid())
         inventory = self.source.current()
-        if inventory is not self._inventory:
+        news = inventory is not self._inventory
+        if news:
             self._inventory = inventory
             self._enforcement = plan(self.policies, inventory, self.source.namespaces(), self._numbers.of)
             for problem in self._enforcement.problems:
                 _LOG.error("%s", problem.message)
         self.enforcer.apply(self._enforcement)
-        self._facts = self._gather(inventory, self._clock.ns)
+        if news or clock != self._clock:
+            self._facts = self._gather(inventory, self._clock.ns)
 
     def _gather(self, inventory: Inventory, offset: int) -> Facts:
         styles: dict[int, NamingStyle] = {}

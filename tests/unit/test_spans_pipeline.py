@@ -52,6 +52,24 @@ def spans(*records: bytes, known: Facts | None = None) -> list[Span]:
     return [*first.spans, *drain(state, known or facts())[1].spans]
 
 
+def test_what_is_remembered_of_a_request_is_its_own() -> None:
+    lines = [b"GET /a", b"GET /a", b"GET /b", b"GET /a"]
+    statuses = [200, 200, 200, 500]
+    records = [
+        raw(request(line=line, status=status, span_id=bytes([9, *range(6), number])))
+        for number, (line, status) in enumerate(zip(lines, statuses, strict=True))
+    ]
+    known = facts()
+    made = sorted(spans(*records, known=known), key=lambda span: span.span_id)
+    assert [(span.attributes["url.path"], span.attributes["http.response.status_code"]) for span in made] == [
+        ("/a", 200),
+        ("/a", 200),
+        ("/b", 200),
+        ("/a", 500),
+    ]
+    assert len(known.described) == 3
+
+
 def test_a_server_a_client_and_a_function() -> None:
     client = request(role=2, line=b"GET /details/0", parent_id=SERVER, start_ns=1_100, end_ns=1_800, remote_port=9080)
     arguments = (4096).to_bytes(8, "little") + b"eth0\0xyz"
