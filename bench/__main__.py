@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Boot, agent starts and settling come on top of the loads themselves.
     limit = 600 + asked.rounds * (2 * 5 * (asked.seconds + 30) + 180)
     command = ["python", "-m", "bench", "--inside", *(sys.argv[1:] if argv is None else argv)]
-    return run_command(image, GuestOptions(asked.kernel), command, limit)
+    return run_command(image, GuestOptions(asked.kernel, cpus=asked.cpus), command, limit)
 
 
 def _build_go_service() -> None:
@@ -55,6 +55,9 @@ def _build_go_service() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description="The same load with and without the agent, in turn.")
     parser.add_argument("--kernel", choices=[kernel.name for kernel in KERNELS], default="6.1")
+    parser.add_argument(
+        "--cpus", type=int, default=2, help="processors of the guest (default 2); with 1, switches between them cost nothing"
+    )
     parser.add_argument("--rounds", type=int, default=4, help="each round measures everything without and with the agent (default 4)")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of one load (default 10)")
     parser.add_argument("--policy", default=_POLICY, help=f"policy file below the checkout (default {_POLICY}; it selects namespace bench)")
