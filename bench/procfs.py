@@ -1,42 +1,40 @@
-"""Processor time and memory as the guest's kernel counts them (proc(5)). Parsing is pure; reading is one line each."""
+"""Processor time as the guest's scheduler counts it, in nanoseconds (``Documentation/scheduler/sched-stats.rst``).
+
+``/proc/stat`` only samples who runs at each tick, which is too coarse for runs of a second. Parsing is pure; reading is one line each.
+"""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-__all__ = ["busy_seconds", "parse_busy_ticks", "parse_process_ticks", "process_seconds"]
+__all__ = ["busy_seconds", "parse_busy_ns", "parse_task_ns", "process_seconds"]
 
-_TICKS = os.sysconf("SC_CLK_TCK")
-_IDLE, _IOWAIT, _GUEST = 3, 4, 8
-
-
-def parse_busy_ticks(stat: str) -> int:
-    """The ticks all processors were not idle, of a ``/proc/stat`` text: user, nice, system, irq, softirq and steal.
-
-    Guest time is left out, since user time holds it already (``account_guest_time`` in the kernel).
-    """
-    fields = [int(value) for value in stat.splitlines()[0].split()[1:]]
-    return sum(value for index, value in enumerate(fields[:_GUEST]) if index not in (_IDLE, _IOWAIT))
+_RUN_TIME = 7  # of a line `cpuN …` of /proc/schedstat: the field behind the name that sums up all tasks' time on it
 
 
-def parse_process_ticks(stat: str) -> int:
-    """The ticks of a process, user and system, of a ``/proc/PID/stat`` text. Its name, in brackets, may hold anything."""
-    after_name = stat.rpartition(")")[2].split()
-    return int(after_name[11]) + int(after_name[12])
+def parse_busy_ns(schedstat: str) -> int:
+    """How long all processors have run tasks, of a ``/proc/schedstat`` text. Interrupts of an idle processor are not in it."""
+    lines = [line.split() for line in schedstat.splitlines()]
+    return sum(int(fields[_RUN_TIME]) for fields in lines if fields[0].startswith("cpu"))
+
+
+def parse_task_ns(schedstat: str) -> int:
+    """How long one thread has run, of a ``/proc/PID/task/TID/schedstat`` text."""
+    return int(schedstat.split()[0])
 
 
 def busy_seconds() -> float:
     """CPU seconds that all processors have been busy since boot."""
-    return parse_busy_ticks(Path("/proc/stat").read_text()) / _TICKS
+    return parse_busy_ns(Path("/proc/schedstat").read_text()) / 1e9
 
 
 def process_seconds(pids: list[int]) -> float:
-    """CPU seconds of these processes together; those that have ended count nothing."""
+    """CPU seconds of all threads of these processes together; those that have ended count nothing."""
     total = 0
     for pid in pids:
-        try:
-            total += parse_process_ticks(Path(f"/proc/{pid}/stat").read_text())
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return total / _TICKS
+        for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            try:
+                total += parse_task_ns(task.read_text())
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+    return total / 1e9

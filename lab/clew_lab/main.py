@@ -57,10 +57,14 @@ def _carry_out(asked: argparse.Namespace) -> int:
             command = asked.command[1:] if asked.command[:1] == ["--"] else asked.command
             if not command:
                 raise ValueError("run needs a command: clew-lab run --kernel 6.1 -- uname -r")
-            return run_command(images.find_image(), GuestOptions(asked.kernel, asked.memory, asked.cpus), command, asked.timeout)
+            return run_command(images.find_image(), _guest_options(asked), command, asked.timeout)
         case "shell":
-            return run_shell(images.find_image(), GuestOptions(asked.kernel, asked.memory, asked.cpus))
+            return run_shell(images.find_image(), _guest_options(asked))
     return 0
+
+
+def _guest_options(asked: argparse.Namespace) -> GuestOptions:
+    return GuestOptions(asked.kernel, asked.memory, asked.cpus, counted=asked.counted)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
         action.add_argument("--kernel", choices=[kernel.name for kernel in KERNELS], default=KERNELS[-1].name)
         action.add_argument("--memory", default="4G", help="as QEMU writes it (default 4G)")
         action.add_argument("--cpus", type=int, default=2)
+        action.add_argument(
+            "--counted", action="store_true", help="each instruction takes a nanosecond of the guest's time: exact, but slow"
+        )
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND…")
     return parser
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.figures import Measurement, Ratio, percentile, ratio, summarise
-from bench.procfs import parse_busy_ticks, parse_process_ticks
+from bench.procfs import parse_busy_ns, parse_task_ns
 from bench.report import AgentCost, Row, losses, render, to_json
 from bench.workloads import WORKLOADS, runtimes
 
@@ -129,12 +129,13 @@ def test_kernel_counters_that_are_none(name: str) -> None:
     assert losses(f"clew_kernel_{name}_total 1.0\n") == {}
 
 
-def test_busy_time_leaves_out_idle_and_guest_time() -> None:
-    assert parse_busy_ticks("cpu  100 2 30 4000 50 6 7 8 99 1\ncpu0 1 2\n") == 100 + 2 + 30 + 6 + 7 + 8
+def test_busy_time_is_that_of_all_processors() -> None:
+    text = "version 15\ntimestamp 4294\ncpu0 0 0 0 0 0 0 700 80 9\ndomain0 3 1 2 3 4 5 6 7 8\ncpu1 1 2 3 4 5 6 11 8 9\n"
+    assert parse_busy_ns(text) == 711
 
 
-def test_process_time_with_an_odd_name() -> None:
-    assert parse_process_ticks("12 (a) b (c) S 1 12 12 0 -1 4194560 1 2 3 4 70 5 0 0 20 0 1 0 9 1 1") == 75
+def test_a_threads_time() -> None:
+    assert parse_task_ns("43356 120 7\n") == 43356
 
 
 def test_every_workload_has_a_runtime(tmp_path_factory: pytest.TempPathFactory) -> None:

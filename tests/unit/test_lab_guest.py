@@ -45,10 +45,17 @@ def test_a_guest_is_emulated_and_shares_the_checkout(tmp_path: Path) -> None:
         "--disable-kvm",
         "--memory=2G",
         "--cpus=1",
-        f"--kimg={tmp_path}/root/boot/vmlinuz-6.1.0-50-amd64",
+        f"--kimg={tmp_path / 'root' / 'boot' / 'vmlinuz-6.1.0-50-amd64'}",
         f"--rwdir=/checkout={CHECKOUT}",
         "--rwdir=/share=/run/g/share",
     } <= set(argv)
+
+
+def test_only_a_counted_guest_counts(tmp_path: Path) -> None:
+    image = Image(tmp_path, {"6.1": "6.1.0-50-amd64"})
+    counted = virtme_argv(image, GuestOptions("6.1", counted=True), Path("/run/g"))
+    assert counted[counted.index("-icount") + 1] == "shift=0"
+    assert "-icount" not in virtme_argv(image, SIX_ONE, Path("/run/g"))
 
 
 def test_output_and_exit_status_come_back(
