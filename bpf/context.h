@@ -168,7 +168,11 @@ INLINE void begin_unit(u64 key)
 		else
 			mark_process(pid, 1, 0, 0);
 	}
-	units.update(&tid, &unit);
+	/* In place where it can be: only its own thread writes to a unit that lives. */
+	if (before)
+		*before = unit;
+	else
+		units.update(&tid, &unit);
 }
 
 /* The running unit answers the request `key`: did it get it by a way that we know? */

@@ -52,10 +52,10 @@ struct request_record {
 	u8 http_minor;       /* 0 or 1: the request's HTTP/1.x */
 	u8 adopted;          /* 1: the application's own traceparent was taken; 0 otherwise */
 	u8 method_length;    /* the method's bytes at the start of `target`, which a space follows */
-	u16 target_length;   /* bytes used in `target` */
+	u16 target_length;   /* bytes of `target` */
 	u32 reserved;
 	u8 comm[16];         /* the thread's name, NUL-padded */
-	u8 target[TARGET_MAX]; /* the request line's start: method, space, target; cut to TARGET_MAX */
+	u8 target[TARGET_MAX]; /* the request line's start: method, space, target; the record ends behind the last of them */
 };
 
 /* The arguments that the policy asked for follow the struct, laid out by the generated code (see functions/codegen.py). */

@@ -87,7 +87,7 @@ INLINE int asks_for_protocol(struct work *work)
 INLINE void emit_request(struct connection *connection, struct context *context, struct work *work, u8 outcome)
 {
 	struct request_record *record = &work->record;
-	u32 i;
+	u32 length = context->target_length, i;
 
 	record->kind = RECORD_REQUEST;
 	record->role = context->role;
@@ -113,9 +113,11 @@ INLINE void emit_request(struct connection *connection, struct context *context,
 	record->http_minor = context->minor;
 	record->adopted = context->adopted;
 	record->method_length = context->method_length;
-	record->target_length = context->target_length;
-	bpf_probe_read_kernel(record->target, TARGET_MAX, context->target);
-	if (records.ringbuf_output(record, sizeof(*record), BPF_RB_NO_WAKEUP))
+	if (length > TARGET_MAX)
+		length = TARGET_MAX;
+	record->target_length = length;
+	COPY(record->target, length, context->target);
+	if (records.ringbuf_output(record, __builtin_offsetof(struct request_record, target) + length, BPF_RB_NO_WAKEUP))
 		count(COUNTER_RING_FULL);
 }
 

@@ -26,7 +26,7 @@ from clew_agent.records import make_decoder, read_records_header
 from clew_agent.ring import RingBuffer
 from clew_agent.spans.facts import Facts, SpanOptions, known_methods, make_facts
 from clew_agent.spans.naming import NamingStyle
-from clew_agent.spans.parent import Holding
+from clew_agent.spans.parent import HOLD_NS, Holding
 from clew_agent.spans.pipeline import Assembled, assemble, drain
 
 _LOG = logging.getLogger("clew.agent")
@@ -59,13 +59,13 @@ class Agent:
         """Work until ``stop`` is set, then let out what is held and end. ``ready`` is called when all pods are attached."""
         decode = make_decoder(read_records_header())
         ring = RingBuffer(self.enforcer.programs.maps["records"])
-        holding = Holding()
+        holding, hold_ns = Holding(), HOLD_NS if self.enforcer.generated.layouts else 0
         self._housekeep()
         ready(self._enforcement)
         due = time.monotonic() + _HOUSEKEEPING
         while not stop.is_set():
             raw = ring.read()
-            holding, made = assemble(holding, raw, decode, self._known_facts(), time.monotonic_ns())
+            holding, made = assemble(holding, raw, decode, self._known_facts(), time.monotonic_ns(), hold_ns)
             self._pass_on(made)
             if time.monotonic() >= due:
                 self._housekeep()

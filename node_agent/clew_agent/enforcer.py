@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from typing import NamedTuple
 
 from clew_agent.bpf_files import bpf_source
 from clew_agent.enforcement import Enforcement, Scope
@@ -36,6 +37,14 @@ _LOG = logging.getLogger("clew.enforcer")
 CGROUPS = Path("/sys/fs/cgroup")
 
 
+class _Link(NamedTuple):
+    """A pod's cgroup as the programs are attached to it; closing ``descriptor`` detaches them."""
+
+    inode: int
+    policy: int
+    descriptor: int
+
+
 @dataclass(slots=True)
 class Enforcer:
     """The programs in the kernel and what they have been told. Made by :func:`attach`."""
@@ -45,16 +54,21 @@ class Enforcer:
     propagation: str = ""
     """Why propagation is off on this node; empty where it is on."""
 
-    _links: dict[int, tuple[int, int]] = field(default_factory=dict)  # by pod slot: the cgroup's inode, the link
-
+    _links: dict[int, _Link] = field(default_factory=dict)  # by pod slot
+    _policies: dict[int, bytes] = field(default_factory=dict)  # by policy slot: what the programs were told last
     _adopted: int = 0
 
     def apply(self, enforcement: Enforcement) -> None:
-        """Tell the programs what to enforce, attach them to the pods' cgroups, and leave the pods that are selected no longer."""
-        maps = self.programs.maps
+        """Tell the programs what to enforce, attach them to the pods' cgroups, and leave the pods that are selected no longer.
+
+        To be called again and again: a pod's cgroup may come late, go, and be made anew. Where nothing has changed, that costs a
+        ``stat`` a pod.
+        """
         for slot, settings in enumerate(enforcement.settings):
-            values = dict(settings.values) | ({"inject": 0} if self.propagation else {})
-            syscalls.update(maps["policies"], struct.pack("=I", slot), pack("policy", values))
+            value = pack("policy", dict(settings.values) | ({"inject": 0} if self.propagation else {}))
+            if self._policies.get(slot) != value:
+                syscalls.update(self.programs.maps["policies"], struct.pack("=I", slot), value)
+                self._policies[slot] = value
         wanted = {scope.slot: scope for scope in enforcement.scopes}
         for slot in [slot for slot in self._links if slot not in wanted]:
             self._leave(slot)
@@ -63,33 +77,44 @@ class Enforcer:
 
     def _leave(self, slot: int) -> None:
         if held := self._links.pop(slot, None):
-            os.close(held[1])
+            os.close(held.descriptor)
 
     def _follow(self, scope: Scope) -> None:
         path = CGROUPS / scope.pod.cgroup.lstrip("/")
+        held = self._links.get(scope.slot)
         try:
+            if held is not None and (held.inode, held.policy) == (path.stat().st_ino, scope.policy):
+                return
             cgroup = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
             self._leave(scope.slot)
             _LOG.debug("pod %s/%s: cgroup %s: %s", scope.pod.namespace, scope.pod.name, path, error)
             return
         try:
-            inode = os.fstat(cgroup).st_ino
-            if self._links.get(scope.slot, (inode, 0))[0] != inode:
-                self._leave(scope.slot)
-            fresh = scope.slot not in self._links
-            if fresh:
-                self._links[scope.slot] = (inode, syscalls.link_to_cgroup(self.programs.programs["clew_connection"], cgroup))
-            key = struct.pack("=QI4x", inode, syscalls.SOCK_OPS)
-            told = pack("pod_scope", {"pod": scope.slot, "policy": scope.policy, "known": 1})
-            syscalls.update(self.programs.maps["pod_scopes"], key, told)
+            fresh = self._attach(scope, cgroup)
         finally:
             os.close(cgroup)
         if fresh:
-            adopter = Adopter(self.programs.maps["connections"], self.programs.maps["sockets"], not self.propagation, self._adopted)
-            found = adopter.adopt(path, scope.slot, scope.policy)
-            self._adopted += found
-            _LOG.info("pod %s/%s is traced; %d connections are older", scope.pod.namespace, scope.pod.name, found)
+            self._adopt(scope, path)
+
+    def _attach(self, scope: Scope, cgroup: int) -> bool:
+        """Attach to the cgroup, unless that is so already, and tell the programs whose it is. True: it was not."""
+        inode = os.fstat(cgroup).st_ino
+        held = self._links.get(scope.slot)
+        if fresh := held is None or held.inode != inode:
+            self._leave(scope.slot)
+            held = _Link(inode, scope.policy, syscalls.link_to_cgroup(self.programs.programs["clew_connection"], cgroup))
+        self._links[scope.slot] = held._replace(policy=scope.policy)
+        key = struct.pack("=QI4x", inode, syscalls.SOCK_OPS)
+        syscalls.update(self.programs.maps["pod_scopes"], key, pack("pod_scope", {"pod": scope.slot, "policy": scope.policy, "known": 1}))
+        return fresh
+
+    def _adopt(self, scope: Scope, cgroup: Path) -> None:
+        """Take up the connections that a pod has already."""
+        adopter = Adopter(self.programs.maps["connections"], self.programs.maps["sockets"], not self.propagation, self._adopted)
+        found = adopter.adopt(cgroup, scope.slot, scope.policy)
+        self._adopted += found
+        _LOG.info("pod %s/%s is traced; %d connections are older", scope.pod.namespace, scope.pod.name, found)
 
     def tell_clock(self, offset_ns: int, host: bytes, agent: int) -> None:
         """Tell the programs what Unix time it is, which node this is, and which process is the agent (0: none yet)."""

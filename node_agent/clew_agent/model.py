@@ -10,7 +10,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 AttributeValue = str | int | float | bool | Sequence[str]
 Address = IPv4Address | IPv6Address
@@ -74,17 +74,28 @@ class SpanKind(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Described:
+    """What a span says besides when and who: many spans may share it. ``error`` is the status description, ``None`` when unset;
+    ``trace_flags`` are the W3C's.
+
+    ``encoded`` is for exporters, which keep there what they have made of it, under names of their own: so that is made once.
+    """
+
+    name: str
+    kind: SpanKind
+    attributes: Mapping[str, AttributeValue]
+    resource: Mapping[str, AttributeValue]
+    error: str | None = None
+    trace_flags: int = 1
+    encoded: dict[str, bytes] = field(default_factory=dict, compare=False, repr=False)
+
+
+class Span(NamedTuple):
     """A finished span, ready to be exported. Times are Unix nanoseconds; identifiers are raw bytes."""
 
     trace_id: bytes
     span_id: bytes
     parent_id: bytes | None
-    name: str
-    kind: SpanKind
     start_ns: int
     end_ns: int
-    trace_flags: int
-    attributes: Mapping[str, AttributeValue]
-    resource: Mapping[str, AttributeValue]
-    error: str | None = None
+    described: Described

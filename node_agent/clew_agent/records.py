@@ -12,6 +12,7 @@ import enum
 import operator
 import struct
 from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from clew_agent.bpf_files import bpf_source
@@ -45,17 +46,15 @@ class RecordError(ValueError):
     """Bytes that are no record of this agent's programs. The pipeline counts them and goes on."""
 
 
-class RequestRecord(NamedTuple):
-    """``struct request_record``: one finished request. Times are CLOCK_MONOTONIC nanoseconds, addresses 16 raw bytes."""
+class Request(NamedTuple):
+    """What ``struct request_record`` says besides when and who: over a kept connection, one request is like the next.
+
+    Addresses are 16 raw bytes.
+    """
 
     role: int
     outcome: int
     pod: int
-    start_ns: int
-    end_ns: int
-    trace_id: bytes
-    span_id: bytes
-    parent_id: bytes
     pid: int
     tid: int
     local_address: bytes
@@ -67,9 +66,9 @@ class RequestRecord(NamedTuple):
     http_minor: int
     adopted: int
     method_length: int
-    target_length: int
     comm: bytes
     target: bytes
+    truncated: bool
 
     @property
     def method(self) -> bytes:
@@ -79,12 +78,23 @@ class RequestRecord(NamedTuple):
     @property
     def path(self) -> bytes:
         """The request target (RFC 9112, 3.2) as it was sent, cut where the record ends."""
-        return self.target[self.method_length + 1 : self.target_length]
+        return self.target[self.method_length + 1 :]
 
     @property
     def thread_name(self) -> str:
         """The name of the thread, as far as the kernel keeps it (15 bytes)."""
         return self.comm.split(b"\0", 1)[0].decode("utf-8", "replace")
+
+
+class RequestRecord(NamedTuple):
+    """``struct request_record``: one finished request. Times are CLOCK_MONOTONIC nanoseconds."""
+
+    start_ns: int
+    end_ns: int
+    trace_id: bytes
+    span_id: bytes
+    parent_id: bytes
+    request: Request
 
 
 class FunctionRecord(NamedTuple):
@@ -107,10 +117,13 @@ class FunctionRecord(NamedTuple):
 
 
 Record = RequestRecord | FunctionRecord
-Decode = Callable[["bytes | memoryview"], Record]
+Decode = Callable[[bytes], Record]
 _ROLES = frozenset(Role)
 _OUTCOMES = frozenset(Outcome)
 _KIND = struct.Struct("=H")
+_MOMENT = RequestRecord._fields[:-1]
+_NO_TRACE_ID, _NO_SPAN_ID = bytes(16), bytes(8)
+_REMEMBERED = 4096
 
 
 def read_records_header() -> Header:
@@ -129,20 +142,23 @@ def make_decoder(header: Header) -> Decode:
     decode_request = _request_decoder(_layout(header, "request_record"))
     decode_function = _function_decoder(_layout(header, "function_record"))
 
-    def decode(data: bytes | memoryview) -> Record:
+    decoders: dict[bytes, Callable[[bytes], Record]] = {
+        _KIND.pack(RecordKind.REQUEST): decode_request,
+        _KIND.pack(RecordKind.FUNCTION): decode_function,
+    }
+
+    def decode(data: bytes) -> Record:
+        chosen = decoders.get(data[: _KIND.size])
+        if chosen is not None:
+            return chosen(data)
         if len(data) < _KIND.size:
             raise RecordError(f"a record of {len(data)} bytes holds no kind")
-        kind: int = _KIND.unpack_from(data)[0]
-        if kind == RecordKind.REQUEST:
-            return decode_request(data)
-        if kind == RecordKind.FUNCTION:
-            return decode_function(data)
-        raise RecordError(f"unknown record kind {kind} of {len(data)} bytes")
+        raise RecordError(f"unknown record kind {_KIND.unpack_from(data)[0]} of {len(data)} bytes")
 
     return decode
 
 
-def decode_all(decode: Decode, raw: Iterable[bytes | memoryview]) -> tuple[list[Record], int]:
+def decode_all(decode: Decode, raw: Iterable[bytes]) -> tuple[list[Record], int]:
     """Decode a batch; the second value counts the records that could not be decoded and were left out."""
     records: list[Record] = []
     failed = 0
@@ -154,32 +170,65 @@ def decode_all(decode: Decode, raw: Iterable[bytes | memoryview]) -> tuple[list[
     return records, failed
 
 
-def _request_decoder(layout: Struct) -> Callable[[bytes | memoryview], RequestRecord]:
-    unpack, size = struct.Struct(layout.format).unpack, layout.size
-    pick: Callable[[Any], Any] = operator.itemgetter(*[layout.index(name) for name in RequestRecord._fields])
-    capacity = layout.members[layout.index("target")].size
+def _request_decoder(layout: Struct) -> Callable[[bytes], RequestRecord]:
+    """What a record says besides its moment repeats: it is looked up by its bytes, and read only where they are new."""
+    moment, begin = _moment(layout)
+    unpack, end = moment.unpack_from, begin + moment.size
+    # As RequestRecord(…), without the function in Python that a named tuple's class calls: a third of the time.
+    make: Callable[[tuple[Any, ...]], RequestRecord] = partial(tuple.__new__, RequestRecord)
+    describe = lru_cache(_REMEMBERED)(_description_decoder(layout, begin, end))
 
-    def decode(data: bytes | memoryview) -> RequestRecord:
-        if len(data) != size:
-            raise RecordError(f"a request record has {size} bytes, not {len(data)}")
-        record = RequestRecord._make(pick(unpack(data)))
-        if record.role not in _ROLES:
-            raise RecordError(f"unknown role {record.role}")
-        if record.outcome not in _OUTCOMES:
-            raise RecordError(f"unknown outcome {record.outcome}")
-        if record.target_length > capacity or record.method_length > record.target_length:
-            raise RecordError(f"method of {record.method_length} bytes in a target of {record.target_length}, of {capacity} at most")
-        _check_span(record)
-        return record
+    def decode(data: bytes) -> RequestRecord:
+        if len(data) < end:
+            raise RecordError(f"a request record of {len(data)} bytes, which holds no identifiers")
+        moment = unpack(data, begin)
+        start_ns, end_ns, trace_id, span_id, _ = moment
+        # Asked here, to spare most records the call that says what is wrong.
+        if end_ns < start_ns or trace_id == _NO_TRACE_ID or span_id == _NO_SPAN_ID:
+            _check_span(start_ns, end_ns, trace_id, span_id)
+        return make((*moment, describe(data[:begin] + data[end:])))
 
     return decode
 
 
-def _function_decoder(layout: Struct) -> Callable[[bytes | memoryview], FunctionRecord]:
+def _moment(layout: Struct) -> tuple[struct.Struct, int]:
+    """How to read when and who at once, and where. Raises ``HeaderError`` when these members do not stand together."""
+    first = layout.index(_MOMENT[0])
+    members = layout.members[first : first + len(_MOMENT)]
+    if tuple(member.name for member in members) != _MOMENT:
+        raise HeaderError(f"records.h: in struct {layout.name}, {', '.join(_MOMENT)} must stand together in this order")
+    formats = {None: "Q"} | {member.count: f"{member.count}s" for member in members if member.count}
+    return struct.Struct("=" + "".join(formats[member.count] for member in members)), members[0].offset
+
+
+def _description_decoder(layout: Struct, begin: int, end: int) -> Callable[[bytes], Request]:
+    """A function from a record's bytes without those from ``begin`` to ``end``."""
+    unpack, target = struct.Struct(layout.format).unpack, layout.members[layout.index("target")]
+    pick: Callable[[Any], Any] = operator.itemgetter(*[layout.index(name) for name in Request._fields if name != "truncated"])
+    length = layout.index("target_length")
+
+    def decode(data: bytes) -> Request:
+        have = len(data) + end - begin - target.offset
+        if not 0 <= have <= target.size:
+            raise RecordError(f"a request record has {target.offset} to {layout.size} bytes, not {have + target.offset}")
+        values = unpack((data[:begin] + bytes(end - begin) + data[begin:]).ljust(layout.size, b"\0"))
+        request = Request._make((*pick(values), have == target.size))
+        if request.role not in _ROLES:
+            raise RecordError(f"unknown role {request.role}")
+        if request.outcome not in _OUTCOMES:
+            raise RecordError(f"unknown outcome {request.outcome}")
+        if values[length] != have or request.method_length > have:
+            raise RecordError(f"method of {request.method_length} bytes in a target of {values[length]}, of which {have} are there")
+        return request._replace(target=request.target[:have])
+
+    return decode
+
+
+def _function_decoder(layout: Struct) -> Callable[[bytes], FunctionRecord]:
     unpack, size = struct.Struct(layout.format).unpack_from, layout.size
     pick: Callable[[Any], Any] = operator.itemgetter(*[layout.index(name) for name in FunctionRecord._fields if name != "arguments"])
 
-    def decode(data: bytes | memoryview) -> FunctionRecord:
+    def decode(data: bytes) -> FunctionRecord:
         if len(data) < size:
             raise RecordError(f"a function record has {size} bytes at least, not {len(data)}")
         values = pick(unpack(data))
@@ -187,17 +236,17 @@ def _function_decoder(layout: Struct) -> Callable[[bytes | memoryview], Function
         end = size + record.arguments_length
         if len(data) < end:
             raise RecordError(f"{record.arguments_length} bytes of arguments announced, {len(data) - size} there")
-        _check_span(record)
-        return record._replace(arguments=bytes(data[size:end])) if record.arguments_length else record
+        _check_span(record.start_ns, record.end_ns, record.trace_id, record.span_id)
+        return record._replace(arguments=data[size:end]) if record.arguments_length else record
 
     return decode
 
 
-def _check_span(record: Record) -> None:
-    if not any(record.trace_id) or not any(record.span_id):
+def _check_span(start_ns: int, end_ns: int, trace_id: bytes, span_id: bytes) -> None:
+    if trace_id == _NO_TRACE_ID or span_id == _NO_SPAN_ID:
         raise RecordError("a record without a trace id or a span id")
-    if record.end_ns < record.start_ns:
-        raise RecordError(f"a record that ends {record.start_ns - record.end_ns} ns before it starts")
+    if end_ns < start_ns:
+        raise RecordError(f"a record that ends {start_ns - end_ns} ns before it starts")
 
 
 def _layout(header: Header, name: str) -> Struct:

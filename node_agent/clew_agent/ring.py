@@ -10,9 +10,10 @@ import struct
 
 from clew_agent.loader.syscalls import map_info
 
-# Native formats (@) are read and written as whole words; others byte by byte, and the kernel could meet a number half written.
-_HEADER = struct.Struct("@II")  # length with the two marks below, page offset
+# The native format (@) is read and written as a whole word; others byte by byte, and the kernel could meet a number half written.
 _POSITION = struct.Struct("@Q")
+_HEADER_SIZE = 8  # u32 length with the two marks below, u32 page offset; read as one word: x86-64 and arm64 are little-endian
+_LENGTH = (1 << 30) - 1
 _BUSY = 1 << 31
 _DISCARDED = 1 << 30
 _BATCH = 4 << 20  # bytes read before the consumer's position is told to the kernel
@@ -28,6 +29,7 @@ class RingBuffer:
         # The data is mapped twice in a row, so that no record is ever cut in two.
         span = mmap.PAGESIZE + 2 * self._size
         self._producer = mmap.mmap(descriptor, span, mmap.MAP_SHARED, mmap.PROT_READ, offset=mmap.PAGESIZE)
+        self._headers = memoryview(self._producer).cast("Q")
 
     def read(self) -> list[bytes]:
         """All records that are complete, oldest first. Never blocks."""
@@ -35,19 +37,21 @@ class RingBuffer:
         (end,) = _POSITION.unpack_from(self._producer, 0)
         records: list[bytes] = []
         end = min(end, at + _BATCH)
+        data, headers, mask = self._producer, self._headers, self._size - 1
         while at < end:
-            where = mmap.PAGESIZE + at % self._size
-            length, _ = _HEADER.unpack_from(self._producer, where)
-            if length & _BUSY:
+            where = mmap.PAGESIZE + (at & mask)
+            header = headers[where >> 3]
+            if header & _BUSY:
                 break
-            size = length & ~_DISCARDED
-            if not length & _DISCARDED:
-                records.append(self._producer[where + _HEADER.size : where + _HEADER.size + size])
-            at += (size + _HEADER.size + 7) & ~7
+            size = header & _LENGTH
+            if not header & _DISCARDED:
+                records.append(data[where + _HEADER_SIZE : where + _HEADER_SIZE + size])
+            at += (size + _HEADER_SIZE + 7) & ~7
         _POSITION.pack_into(self._consumer, 0, at)
         return records
 
     def close(self) -> None:
         """Unmap."""
         self._consumer.close()
+        self._headers.release()
         self._producer.close()

@@ -6,6 +6,7 @@ needs to know where it ends.
 
 import re
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ _BLANK = re.compile(rb"\n\r?\n")
 _LENGTH = re.compile(rb"\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\ntransfer-encoding:[ \t]*chunked", re.IGNORECASE)
 _LAST_CHUNK = re.compile(rb"\r\n0+(?:;[^\n]*)?\r\n(?:[^\r\n][^\n]*\n)*\r\n")
+_DATA_SEGMENTS = struct.Struct("=I")
 _EXPECT = re.compile(rb"\nexpect:[ \t]*100-continue", re.IGNORECASE)
 TRACEPARENT = re.compile(rb"\r\ntraceparent: 00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})\r\n")
 
@@ -39,15 +41,24 @@ def message_end(data: bytes) -> int | None:
     return blank.end() + (int(length[1]) if length else 0)
 
 
+def _segments_of(connection: socket.socket) -> int:
+    """How many segments with data have come (``tcpi_data_segs_in`` of struct tcp_info, linux/tcp.h)."""
+    if connection.family == socket.AF_UNIX:
+        return 0
+    (segments,) = _DATA_SEGMENTS.unpack_from(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256), 152)
+    return int(segments)
+
+
 class Recorder:
     """Listens until it is closed.
 
-    `messages` are the requests by the last part of their paths, `heads` all heads in the order in which they came; `delay` says
-    how many seconds an answer takes, and `answer` is what is answered.
+    `messages` are the requests by the last part of their paths, `segments` says in how many TCP segments each came, and `heads` are
+    all heads in the order in which they came; `delay` says how many seconds an answer takes, and `answer` is what is answered.
     """
 
     def __init__(self, host: str, host6: str, path: Path) -> None:
         self.messages: dict[str, bytes] = {}
+        self.segments: dict[str, int] = {}
         self.heads: list[bytes] = []
         self.answer = ANSWER
         self.delay: Callable[[str], float] = lambda _: 0.0
@@ -88,6 +99,7 @@ class Recorder:
     def _serve(self, connection: socket.socket) -> None:
         data = b""
         invited = False
+        before = 0
         with connection, suppress(ConnectionError):
             while part := connection.recv(1 << 16):
                 data += part
@@ -96,8 +108,10 @@ class Recorder:
                     connection.sendall(CONTINUE)
                 while (end := message_end(data)) is not None and len(data) >= end:
                     identity = identity_of(data)
+                    came = _segments_of(connection)
                     with self._news:
                         self.messages[identity] = data[:end]
+                        self.segments[identity], before = came - before, came
                         self.heads.append(data[: _BLANK.search(data).end()])
                         self._news.notify_all()
                     data = data[end:]

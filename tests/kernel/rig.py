@@ -9,12 +9,11 @@ import json
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 import yaml
@@ -26,13 +25,11 @@ from clew_lab.pods import NODE_ADDRESS, NODE_ADDRESS6, LabPod, PodNetwork
 
 from tests.kernel.recorder import Recorder
 from tests.kernel.spans import SpanFile
+from tests.kernel.until import PATIENCE, until
 
-__all__ = ["MISSPELT", "PATIENCE", "PORT", "Rig", "rig"]
+__all__ = ["MISSPELT", "PORT", "Rig", "rig"]
 
 PORT = 8000
-PATIENCE = 60.0
-"""Seconds that anything may take which takes a moment on a machine that nobody else uses."""
-
 METRICS = "127.0.0.1:9464"
 MISSPELT = "do_sys_openat3"
 SERVICES = Path(__file__).with_name("services")
@@ -76,7 +73,6 @@ POLICIES: Mapping[str, Mapping[str, object]] = {
         ],
     },
 }
-Found = TypeVar("Found")
 _ENTER = 'echo $$ > "$0" && exec "$@"'
 
 
@@ -215,15 +211,6 @@ def read_answer(connection: socket.socket) -> bytes:
         received += part
     assert received.startswith(b"HTTP/1.1 200 "), received
     return received.partition(b"\r\n\r\n")[2]
-
-
-def until(look: Callable[[], Found], wanted: Callable[[Found], bool], otherwise: Callable[[], str]) -> Found:
-    """Look again and again until what is found is as wanted; `AssertionError` with what `otherwise` says after PATIENCE."""
-    end = time.monotonic() + PATIENCE
-    while not wanted(found := look()):
-        assert time.monotonic() < end, otherwise()
-        time.sleep(0.05)
-    return found
 
 
 def kernel_objects() -> dict[str, list[str]]:

@@ -1,14 +1,14 @@
 """The spans that an agent writes into a file, as the tests look at them: by the identity at the end of their path."""
 
 import json
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.kernel.until import PATIENCE, until
+
 SERVER, CLIENT, INTERNAL = 2, 3, 1
-PATIENCE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class SpanFile:
             found = self.of(wanted)
             return {one: [span.name for span in found.get(one, ())] for one in wanted if len(found.get(one, ())) < count}
 
-        _until(lacking, timeout)
+        until(lacking, lambda lacks: not lacks, lambda: f"there are no more than {lacking()}", timeout)
         return self.of(wanted)
 
     def below(self, parent: str, count: int) -> list[Seen]:
@@ -87,15 +87,8 @@ class SpanFile:
             found = self._by_parent[parent]
             return {parent: [span.name for span in found]} if len(found) < count else {}
 
-        _until(lacking, PATIENCE)
+        until(lacking, lambda lacks: not lacks, lambda: f"there are no more than {lacking()}")
         return self._by_parent[parent]
-
-
-def _until(lacking: Callable[[], dict[str, list[str]]], timeout: float) -> None:
-    end = time.monotonic() + timeout
-    while lacks := lacking():
-        assert time.monotonic() < end, f"after {timeout:g} s there are no more than {lacks}"
-        time.sleep(0.1)
 
 
 def _spans(request: Mapping[str, list[dict[str, object]]]) -> Iterable[Seen]:

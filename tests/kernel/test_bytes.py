@@ -19,6 +19,7 @@ pytestmark = pytest.mark.limit(600)
 
 REQUESTS = 10_000
 REQUESTS_BESIDE = 500
+REQUESTS_IN_PART = 1000
 PEER = SERVICES / "peer.py"
 
 
@@ -30,7 +31,7 @@ def converse(rig: Rig, record: Record, pods: tuple[LabPod, LabPod], requests: in
     before = rig.counters()
     common = [str(seed), str(requests), str(PORT)]
     addresses = [str(server.address), str(server.address6)]
-    serving = rig.start(server, PEER.name, "serve", *common, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    serving = rig.start(server, PEER.name, "serve", *common, *options, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     server.wait_listening(PORT)
     sending = rig.start(client, PEER.name, "send", *common, *addresses, *options, stderr=subprocess.PIPE, text=True)
     _, client_said = sending.communicate()
@@ -59,7 +60,7 @@ def test_random_conversations_between_traced_pods(rig: Rig, record_property: Rec
 
 
 def test_sends_that_the_kernel_takes_in_part(rig: Rig, record_property: Record) -> None:
-    counts, counted = converse(rig, record_property, (rig.pod("unsampled"), rig.pod("elsewhere")), REQUESTS_BESIDE, "--impatient")
+    counts, counted = converse(rig, record_property, (rig.pod("unsampled"), rig.pod("elsewhere")), REQUESTS_IN_PART, "--impatient")
     assert counted["kernel_send_cut"] > 0
     assert counts["added"] > counts["requests"] / 2
 

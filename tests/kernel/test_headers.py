@@ -131,6 +131,14 @@ def test_head_in_two_sends(rig: Rig) -> None:
         assert (sent.trace, sent.flags) == (GIVEN, 1)
 
 
+def test_one_send_stays_one_segment(rig: Rig) -> None:
+    body = bytes(range(250)) * 4
+    for number, whole in enumerate([call_of("one-0"), b"POST /up/one-1 HTTP/1.1\r\nContent-Length: 1000\r\n\r\n" + body]):
+        rig.ask(rig.service("plain"), f"/raw/as-{number}", body=order(rig.upstream.address, whole))
+        assert added(whole, rig.upstream.wait(f"one-{number}")).new
+        assert rig.upstream.segments[f"one-{number}"] == 1
+
+
 @pytest.mark.parametrize("how", ["send", "more", "writev", "sendfile"])
 def test_ways_to_send(rig: Rig, how: str) -> None:
     head = b"POST /up/way-" + how.encode() + b" HTTP/1.1\r\nHost: a\r\nContent-Length: 3000\r\n\r\n"

@@ -10,7 +10,8 @@ from clew_lab.load import closed_loop, get
 from clew_lab.pods import LabPod
 
 from tests.kernel.recorder import ANSWER
-from tests.kernel.rig import PORT, SERVICES, Rig, bpftool, until
+from tests.kernel.rig import PORT, SERVICES, Rig, bpftool
+from tests.kernel.until import until
 from tests.kernel.wire import added, call_of, order, traceparent
 
 pytestmark = pytest.mark.limit(600)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from clew_lab.load import LoadResult, closed_loop, get
 
-from tests.kernel.rig import PORT, Rig, kernel_objects, until
+from tests.kernel.rig import PORT, Rig, kernel_objects
 from tests.kernel.test_errors import refusal
+from tests.kernel.until import until
 from tests.kernel.wire import call_of
 
 pytestmark = pytest.mark.limit(600)

@@ -87,7 +87,11 @@ class Exchange:
             self.path.read(self.number, [b""])
         self.twin.responses.close()
         self.path.close(self.number)
-        return [Ending(record.method, Outcome(record.outcome), record.status) for record in self.path.records if record.role == self.role]
+        return [
+            Ending(record.request.method, Outcome(record.request.outcome), record.request.status)
+            for record in self.path.records
+            if record.request.role == self.role
+        ]
 
 
 def with_insertions(sent: bytes, inserted: Sequence[tuple[int, bytes]]) -> bytes:

@@ -30,7 +30,6 @@ INSERTION = struct.Struct("=2I")
 MSG_PEEK = 2
 SINGLE_BUFFER = 1 << 32
 RECORDS = read_records_header()
-RECORD_SIZE = RECORDS.structs["request_record"].size
 DECODE = make_decoder(RECORDS)
 COUNTERS = {
     name.removeprefix("COUNTER_").lower(): number
@@ -60,18 +59,19 @@ class Fault(enum.IntEnum):
     """What can be refused: `enum fault` of path_kernel.h. The last five are updates of maps."""
 
     PULL = 0
-    PUSH = 1
-    POP = 2
-    USER_READ = 3
-    RING = 4
-    TAIL_CALL = 5
-    STORAGE = 6
-    SOCKHASH = 7
-    CONTEXTS = 8
-    TRACESTATES = 9
-    UNITS = 10
-    PROCESSES = 11
-    HEADS = 12
+    COPY = 1
+    PUSH = 2
+    POP = 3
+    USER_READ = 4
+    RING = 5
+    TAIL_CALL = 6
+    STORAGE = 7
+    SOCKHASH = 8
+    CONTEXTS = 9
+    TRACESTATES = 10
+    UNITS = 11
+    PROCESSES = 12
+    HEADS = 13
 
 
 class _Kind(enum.IntEnum):
@@ -286,8 +286,7 @@ class Path:
             *counts,
         ) = ANSWER.unpack(answer)
         parts = read(data), read(insertions), read(records)
-        made = [DECODE(parts[2][at : at + RECORD_SIZE]) for at in range(0, records, RECORD_SIZE)]
-        requests = [record for record in made if isinstance(record, RequestRecord)]
+        requests = [record for record in map(DECODE, _split(parts[2])) if isinstance(record, RequestRecord)]
         self.records += requests
         return Answer(
             result,
@@ -303,3 +302,13 @@ class Path:
             opened,
             {name: counts[number] for name, number in COUNTERS.items()},
         )
+
+
+def _split(gathered: bytes) -> list[bytes]:
+    """The records of the ring buffer, each behind its size."""
+    found: list[bytes] = []
+    while gathered:
+        (size,) = struct.unpack_from("=I", gathered)
+        found.append(gathered[4 : 4 + size])
+        gathered = gathered[4 + size :]
+    return found

@@ -24,7 +24,7 @@ typedef uint64_t u64;
 
 /* What can be made to fail. The names of the last ones are those of the maps whose updates fail. */
 enum fault {
-	FAULT_PULL, FAULT_PUSH, FAULT_POP, FAULT_USER_READ, FAULT_RING, FAULT_TAIL_CALL, FAULT_STORAGE, FAULT_SOCKHASH,
+	FAULT_PULL, FAULT_COPY, FAULT_PUSH, FAULT_POP, FAULT_USER_READ, FAULT_RING, FAULT_TAIL_CALL, FAULT_STORAGE, FAULT_SOCKHASH,
 	FAULT_contexts, FAULT_tracestates, FAULT_units, FAULT_processes, FAULT_heads, FAULTS
 };
 static u8 faults[FAULTS]; /* 0: never; n: from the n-th call on */
@@ -230,20 +230,23 @@ static void array_clear(void **elements, u32 limit)
 		long (*sock_hash_update)(void *, KEY *, u64); \
 	} NAME = {NAME##_update}
 
-/* The ring buffer: records gathered for the answer. */
+/* The ring buffer: records gathered for the answer, each behind its size. */
 static u8 *ring;
 static u32 ring_used;
 
 static int ring_output(void *record, u64 size, u64 flags)
 {
+	u32 length = size;
+
 	(void)flags;
 	if (refused(FAULT_RING))
 		return -11;
-	ring = realloc(ring, ring_used + size);
+	ring = realloc(ring, ring_used + sizeof(length) + length);
 	if (!ring)
 		abort();
-	memcpy(ring + ring_used, record, size);
-	ring_used += size;
+	memcpy(ring + ring_used, &length, sizeof(length));
+	memcpy(ring + ring_used + sizeof(length), record, length);
+	ring_used += sizeof(length) + length;
 	return 0;
 }
 #define BPF_RINGBUF_OUTPUT(NAME, PAGES) \

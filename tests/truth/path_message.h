@@ -70,6 +70,8 @@ static long bpf_msg_pull_data(struct sk_msg_md *md, u32 start, u32 end, u64 flag
 		return -22;
 	needed = offset + end - start;
 	if (piece->shared || needed > piece->length) {
+		if (refused(FAULT_COPY))
+			return -12;
 		from = piece - message->pieces;
 		while (copied < needed && piece < message->pieces + message->used)
 			copied += (piece++)->length;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from ipaddress import ip_address
 
-from clew_agent.records import FunctionRecord, Record, RequestRecord, make_decoder, read_records_header
+from clew_agent.records import FunctionRecord, Record, Request, RequestRecord, make_decoder, read_records_header
 from clew_agent.spans.addresses import packed
 
 HEADER = read_records_header()
@@ -42,11 +42,17 @@ def request(role: int = 1, line: bytes = b"GET /", **values: int | bytes) -> Req
         "http_minor": 1,
         "adopted": 0,
         "method_length": len(method),
-        "target_length": min(len(line), 256),
         "comm": b"app".ljust(16, b"\0"),
-        "target": line[:256].ljust(256, b"\0"),
+        "target": line[:256],
+        "truncated": len(line) >= 256,
     }
-    return RequestRecord(**{**defaults, **values})  # type: ignore[arg-type]  # each member's type is that of its default
+    chosen = {**defaults, **values}
+    said = {name: chosen.pop(name) for name in Request._fields}
+    return RequestRecord(request=Request(**said), **chosen)  # type: ignore[arg-type]  # each member's type is that of its default
+
+
+def said(role: int = 1, line: bytes = b"GET /", **values: int | bytes) -> Request:
+    return request(role, line, **values).request
 
 
 def function(**values: int | bytes) -> FunctionRecord:
@@ -70,6 +76,13 @@ def function(**values: int | bytes) -> FunctionRecord:
 
 def raw(record: Record) -> bytes:
     """The bytes that the kernel would have written."""
-    layout = HEADER.structs["request_record" if isinstance(record, RequestRecord) else "function_record"]
-    values = record._asdict() | {"kind": 1 if isinstance(record, RequestRecord) else 2, "reserved": 0}
-    return struct.pack(layout.format, *(values[member.name] for member in layout.members)) + getattr(record, "arguments", b"")
+    if isinstance(record, FunctionRecord):
+        return _packed("function_record", record._asdict() | {"kind": 2}) + record.arguments
+    said = record.request._asdict()
+    packed_record = _packed("request_record", record._asdict() | said | {"kind": 1, "target_length": len(record.request.target)})
+    return packed_record[: len(packed_record) - 256 + len(record.request.target)]
+
+
+def _packed(name: str, values: dict[str, int | bytes]) -> bytes:
+    layout = HEADER.structs[name]
+    return struct.pack(layout.format, *(values.get(member.name, 0) for member in layout.members))

@@ -22,17 +22,18 @@ from clew_agent.export.otlp_json import trace_request
 from clew_agent.export.queue import QueuedExporter
 from clew_agent.export.settings import QueueLimits, SettingsError
 from clew_agent.export.verdict import parse_retry_after
-from clew_agent.model import Span, SpanKind
+from clew_agent.model import SpanKind
 from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.unit.made_spans import make_span
 from tests.unit.otlp_receivers import Answer, Received, grpc_receiver, http_receiver
 
 TRACE = bytes(range(16))
 POD_A = {"service.name": "productpage", "k8s.pod.name": "a"}
 POD_B = {"service.name": "details", "k8s.pod.name": "b"}
 QUICK = QueueLimits(capacity=50, batch=10, delay_s=0.01, first_retry_s=0.05, last_retry_s=0.1)
-SERVER_SPAN = Span(
+SERVER_SPAN = make_span(
     trace_id=TRACE,
     span_id=b"\1" * 8,
     parent_id=b"\2" * 8,
@@ -45,8 +46,8 @@ SERVER_SPAN = Span(
     resource=POD_A,
     error="",
 )
-FUNCTION_SPAN = Span(TRACE, b"\3" * 8, b"\1" * 8, "tcp_sendmsg", SpanKind.INTERNAL, 5, 6, 1, {"clew.function.return": -11}, POD_A)
-CLIENT_SPAN = Span(TRACE, b"\4" * 8, None, "client:details->NONE", SpanKind.CLIENT, 7, 8, 1, {}, POD_B, "the connection was closed")
+FUNCTION_SPAN = make_span(TRACE, b"\3" * 8, b"\1" * 8, "tcp_sendmsg", SpanKind.INTERNAL, 5, 6, 1, {"clew.function.return": -11}, POD_A)
+CLIENT_SPAN = make_span(TRACE, b"\4" * 8, None, "client:details->NONE", SpanKind.CLIENT, 7, 8, 1, {}, POD_B, "the connection was closed")
 SPANS = (SERVER_SPAN, CLIENT_SPAN, FUNCTION_SPAN)
 Receiver = Callable[..., AbstractContextManager[int]]
 TRANSPORTS = pytest.mark.parametrize(("protocol", "receiver"), [("http/protobuf", http_receiver), ("grpc", grpc_receiver)])
@@ -244,7 +245,7 @@ def test_a_collector_that_comes_late_gets_everything(
         with receiver(received, port=port):
             received.wait(1)
             exporter.shutdown(10)
-    assert sorted(received.names()) == sorted(span.name for span in SPANS)
+    assert sorted(received.names()) == sorted(span.described.name for span in SPANS)
     assert exporter.counts()["export_spans_exported"] == 3
     assert exporter.counts()["export_retries"] > 0
     assert sum(value for name, value in exporter.counts().items() if "dropped" in name) == 0

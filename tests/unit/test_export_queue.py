@@ -14,13 +14,15 @@ from clew_agent.export.settings import QueueLimits, SettingsError, otlp_compress
 from clew_agent.metrics import AGENT_METRICS
 from clew_agent.model import Span, SpanKind
 
+from tests.unit import made_spans
+
 QUICK = QueueLimits(capacity=10, batch=4, delay_s=0.01, first_retry_s=0.01, last_retry_s=0.02)
 SENT = Sent(Result.SENT)
 AWAY = Sent(Result.RETRY, "away")
 
 
-def span(name: str = "s", **values: object) -> Span:
-    return Span(b"t" * 16, b"s" * 8, None, name, SpanKind.SERVER, 1, 2, 1, {}, {})
+def span(name: str = "s") -> Span:
+    return made_spans.make_span(b"t" * 16, b"s" * 8, None, name, SpanKind.SERVER, 1, 2, 1, {}, {})
 
 
 def spans(count: int) -> list[Span]:
@@ -39,7 +41,7 @@ class ScriptedSink:
         self.closed = False
 
     def send(self, spans: Sequence[Span]) -> Sent:
-        self.batches.append([span.name for span in spans])
+        self.batches.append([span.described.name for span in spans])
         self.inside.set()
         self.gate.wait(10)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]

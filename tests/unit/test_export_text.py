@@ -15,9 +15,11 @@ from clew_agent.export.base import Result, Sent
 from clew_agent.export.choose import make_exporter
 from clew_agent.export.settings import SettingsError
 from clew_agent.export.text import ConsoleSink, FileSink
-from clew_agent.model import Span, SpanKind
+from clew_agent.model import SpanKind
 
-SPAN = Span(
+from tests.unit import made_spans
+
+SPAN = made_spans.make_span(
     trace_id=bytes(range(16)),
     span_id=b"\xaa" * 8,
     parent_id=None,
@@ -88,7 +90,7 @@ def test_the_console() -> None:
 
 def test_the_console_prints_no_control_characters() -> None:
     out = io.StringIO()
-    hostile = Span(SPAN.trace_id, SPAN.span_id, b"\1" * 8, "a\x1b[2J\nb", SpanKind.CLIENT, 0, 0, 1, {}, {}, "")
+    hostile = made_spans.make_span(SPAN.trace_id, SPAN.span_id, b"\1" * 8, "a\x1b[2J\nb", SpanKind.CLIENT, 0, 0, 1, {}, {}, "")
     ConsoleSink(out).send([hostile])
     assert out.getvalue() == "000102030405060708090a0b0c0d0e0f aaaaaaaaaaaaaaaa 0101010101010101 a?[2J?b 0.000ms pod=unknown ERROR\n"
 

@@ -56,6 +56,12 @@ def test_a_request_that_cannot_be_added_to(path: Path, fault: Fault, nth: int, c
     assert _injected(path) == GET
 
 
+def test_without_memory_to_draw_the_head_together_it_is_added_to_in_its_pieces(path: Path) -> None:
+    path.reset().fault(Fault.COPY)
+    assert _injected(path) == GET
+    assert _losses(path) == {}
+
+
 def test_a_long_head_that_cannot_be_read_on(path: Path) -> None:
     connection = path.reset().open(Role.CLIENT)
     path.fault(Fault.TAIL_CALL)
@@ -156,7 +162,7 @@ def test_no_connection_leaves_open_requests_behind(path: Path) -> None:
         assert (answer.begun, answer.opened) == (40, 30)
         assert _losses(path) == {"context_full": 10}
         answer = path.close(connection)
-        assert [record.outcome for record in answer.records] == [Outcome.CLOSED] * 30
+        assert [record.request.outcome for record in answer.records] == [Outcome.CLOSED] * 30
         assert answer.opened == 0
 
 
@@ -179,7 +185,7 @@ def test_memory_of_the_application_that_cannot_be_read(path: Path) -> None:
     path.read(connection, [GET])
     path.fault(Fault.USER_READ)
     [record] = path.write(connection, [OK]).records
-    assert (record.outcome, record.status) == (Outcome.LOST, 0)
+    assert (record.request.outcome, record.request.status) == (Outcome.LOST, 0)
 
 
 def test_a_head_in_more_pieces_than_are_looked_into(path: Path) -> None:

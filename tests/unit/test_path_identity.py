@@ -49,8 +49,9 @@ def test_structured_identifiers(path: Path) -> None:
     assert _sent(path) == f"traceparent: 00-{STRUCTURED.hex()}-0002000300000002-01\r\n".encode()
     [record] = path.write(connection, [OK]).records
     assert (record.trace_id, record.span_id, record.parent_id) == (STRUCTURED, bytes.fromhex("0003000200000001"), bytes(8))
-    assert (record.method, record.path, record.status, record.http_minor, record.trace_flags) == (b"GET", b"/", 200, 1, 1)
-    assert (record.pod, record.pid, record.tid, record.thread_name) == (7, 100, 100, "service")
+    said = record.request
+    assert (said.method, said.path, said.status, said.http_minor, said.trace_flags) == (b"GET", b"/", 200, 1, 1)
+    assert (said.pod, said.pid, said.tid, said.thread_name) == (7, 100, 100, "service")
 
 
 def test_addresses(path: Path) -> None:
@@ -58,7 +59,8 @@ def test_addresses(path: Path) -> None:
     connection = path.open(Role.CLIENT, local=local, remote=remote, ports=(40000, 443))
     path.send(connection, GET)
     [record] = path.read(connection, [OK]).records
-    assert (record.local_address, record.remote_address, record.local_port, record.remote_port) == (local, remote, 40000, 443)
+    said = record.request
+    assert (said.local_address, said.remote_address, said.local_port, said.remote_port) == (local, remote, 40000, 443)
     assert record.span_id.hex() == "0e0f1e1f00000001"
 
 
@@ -128,7 +130,7 @@ def test_what_the_application_makes_is_adopted(path: Path) -> None:
     assert path.read(connection, [OK]).records == []
     path.send(connection, _request("03"))
     [record] = path.read(connection, [OK]).records
-    assert (record.trace_id.hex(), record.parent_id.hex(), record.adopted, record.trace_flags) == (TRACE, PARENT, 1, 3)
+    assert (record.trace_id.hex(), record.parent_id.hex(), record.request.adopted, record.request.trace_flags) == (TRACE, PARENT, 1, 3)
     assert path.counters()["adopted"] == 2
 
 
@@ -185,9 +187,9 @@ def test_sendfile(path: Path) -> None:
     path.write(connection, [b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"])
     assert path.sendfile(connection, 4096).records == []
     [record] = path.sendfile(connection, 904).records
-    assert (record.outcome, record.status) == (Outcome.COMPLETE, 200)
+    assert (record.request.outcome, record.request.status) == (Outcome.COMPLETE, 200)
     [record] = path.sendfile(connection, 10).records  # a head can't be read from a file
-    assert (record.outcome, record.status) == (Outcome.LOST, 0)
+    assert (record.request.outcome, record.request.status) == (Outcome.LOST, 0)
 
 
 def test_a_server_connection_older_than_the_agent_is_found_at_a_request(path: Path) -> None:
@@ -196,7 +198,7 @@ def test_a_server_connection_older_than_the_agent_is_found_at_a_request(path: Pa
         assert path.read(connection, [data]).incoming is Stream.UNSYNCED
     path.read(connection, [GET])
     [record] = path.write(connection, [OK]).records
-    assert (record.outcome, record.status) == (Outcome.COMPLETE, 200)
+    assert (record.request.outcome, record.request.status) == (Outcome.COMPLETE, 200)
 
 
 def test_a_client_connection_older_than_the_agent_is_found_behind_a_whole_response(path: Path) -> None:
@@ -208,4 +210,4 @@ def test_a_client_connection_older_than_the_agent_is_found_behind_a_whole_respon
     assert path.read(connection, [OK[-1:]]).outgoing is Stream.HEAD
     assert len(path.send(connection, GET).insertions) == 1
     [record] = path.read(connection, [OK]).records
-    assert (record.outcome, record.status) == (Outcome.COMPLETE, 200)
+    assert (record.request.outcome, record.request.status) == (Outcome.COMPLETE, 200)

@@ -63,7 +63,7 @@ def test_a_client_sends_what_it_sent_and_one_traceparent_a_request(path: Path, d
         if not head.traceparents:
             text = f"traceparent: 00-{record.trace_id.hex()}-{record.span_id.hex()}-01\r\n"
             wanted.append((message.insert_at, text.encode()))
-        assert record.adopted == (head.traceparent is not None)
+        assert record.request.adopted == (head.traceparent is not None)
     assert exchange.inserted == wanted
     assert exchange.wire == with_insertions(exchange.sent, wanted)
 

@@ -99,7 +99,7 @@ def test_a_head_that_is_cut_is_left_alone(path: Path) -> None:
         "framing_lost": 1,
     }
     [record] = path.read(sender.connection, [OK]).records
-    assert (record.outcome, record.status) == (Outcome.COMPLETE, 200)
+    assert (record.request.outcome, record.request.status) == (Outcome.COMPLETE, 200)
 
 
 def test_a_head_that_does_not_go_at_all(path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_head_that_does_not_go_at_all(path: Path) -> None:
     assert sender.send([GET], LIMIT) == len(GET)
     assert sender.wire == GET
     [record] = path.read(sender.connection, [OK]).records
-    assert (record.outcome, record.status) == (Outcome.COMPLETE, 200)
+    assert (record.request.outcome, record.request.status) == (Outcome.COMPLETE, 200)
     assert path.look(sender.connection).begun == 1
 
 

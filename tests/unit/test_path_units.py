@@ -236,7 +236,7 @@ def test_pipelined_requests_are_served_one_after_the_other(path: Path) -> None:
     asked = _ask(path, MAIN)
     _answer(path, connection)
     assert asked.parent_id == spans[2]
-    assert spans == [record.span_id for record in path.records if record.role == Role.SERVER]
+    assert spans == [record.span_id for record in path.records if record.request.role == Role.SERVER]
     assert path.context(MAIN) == NONE
     assert _units(path) == {}
 

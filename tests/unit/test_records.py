@@ -12,6 +12,7 @@ from clew_agent.c_header import HeaderError, read_header
 from clew_agent.records import (
     FunctionRecord,
     RecordError,
+    Request,
     RequestRecord,
     decode_all,
     make_decoder,
@@ -46,7 +47,12 @@ def blank(name: str, **values: int | bytes) -> bytes:
     return pack(name, {**every, "trace_id": b"t" * 16, "span_id": b"s" * 8, **values})
 
 
-REQUEST = {"kind": 1, "role": 1, "outcome": 1, "method_length": 3, "target_length": 6, "target": b"GET /x"}
+def cut(data: bytes, length: int = 6) -> bytes:
+    """A request's record ends behind its target."""
+    return data[: SIZE - 256 + length]
+
+
+REQUEST: dict[str, int | bytes] = {"kind": 1, "role": 1, "outcome": 1, "method_length": 3, "target_length": 6, "target": b"GET /x"}
 
 
 def test_layout_is_the_compilers(tmp_path: Path) -> None:
@@ -77,17 +83,30 @@ def test_layout_is_the_compilers(tmp_path: Path) -> None:
 def test_request_round_trip(values: dict[str, int | bytes]) -> None:
     values |= {"kind": 1, "role": 2, "outcome": 3, "trace_id": b"t" * 16, "span_id": b"s" * 8, "start_ns": 5, "end_ns": 9}
     values |= {"method_length": 4, "target_length": 9, "target": b"POST /abc".ljust(256, b"\0")}
-    record = DECODE(pack("request_record", values))
+    record = DECODE(cut(pack("request_record", values), 9))
     assert isinstance(record, RequestRecord)
-    assert record._asdict() == {name: values[name] for name in RequestRecord._fields}
-    assert (record.method, record.path) == (b"POST", b"/abc")
+    said = record._asdict() | record.request._asdict()
+    expected = values | {"request": record.request, "target": b"POST /abc", "truncated": False}
+    assert said == {name: expected[name] for name in (*RequestRecord._fields, *Request._fields)}
+    assert (record.request.method, record.request.path) == (b"POST", b"/abc")
+
+
+@given(st.lists(st.tuples(member_values("request_record"), st.integers(0, 20)), min_size=2, max_size=4))
+def test_what_is_remembered_of_a_request_is_what_its_bytes_say(drawn: list[tuple[dict[str, int | bytes], int]]) -> None:
+    for values, length in (*drawn, *drawn):
+        values |= {"kind": 1, "role": 1, "outcome": 1, "trace_id": b"t" * 16, "span_id": b"s" * 8, "start_ns": 5, "end_ns": 9}
+        values |= {"method_length": 0, "target_length": length}
+        record = DECODE(cut(pack("request_record", values), length))
+        assert isinstance(record, RequestRecord)
+        assert (record.request.pid, record.request.status, record.parent_id) == (values["pid"], values["status"], values["parent_id"])
+        assert record.request.target == bytes(values["target"])[:length]  # type: ignore[arg-type]  # an array's value is bytes
 
 
 @given(member_values("function_record"), st.binary(max_size=40), st.binary(max_size=8))
 def test_function_round_trip(values: dict[str, int | bytes], arguments: bytes, padding: bytes) -> None:
     values |= {"kind": 2, "trace_id": b"t" * 16, "span_id": b"s" * 8, "start_ns": 5, "end_ns": 9}
     values["arguments_length"] = len(arguments)
-    record = DECODE(memoryview(pack("function_record", values) + arguments + padding))
+    record = DECODE(pack("function_record", values) + arguments + padding)
     assert isinstance(record, FunctionRecord)
     assert record._asdict() == {name: values[name] for name in FunctionRecord._fields if name != "arguments"} | {"arguments": arguments}
 
@@ -100,7 +119,7 @@ def test_any_bytes_are_a_record_or_counted(data: bytes) -> None:
 
 @given(member_values("request_record"))
 def test_any_request_members_are_a_record_or_counted(values: dict[str, int | bytes]) -> None:
-    records, failed = decode_all(DECODE, [pack("request_record", values | {"kind": 1})])
+    records, failed = decode_all(DECODE, [pack("request_record", values | {"kind": 1, "target_length": 256})])
     assert len(records) + failed == 1
 
 
@@ -109,15 +128,17 @@ def test_any_request_members_are_a_record_or_counted(values: dict[str, int | byt
     [
         (b"\1", "a record of 1 bytes holds no kind"),
         (struct.pack("=H", 9) + bytes(6), "unknown record kind 9 of 8 bytes"),
-        (blank("request_record", **REQUEST)[:-8], f"a request record has {SIZE} bytes, not {SIZE - 8}"),
+        (cut(blank("request_record", **REQUEST), -1), f"a request record has {SIZE - 256} to {SIZE} bytes, not {SIZE - 257}"),
+        (blank("request_record", **REQUEST) + b"x", f"a request record has {SIZE - 256} to {SIZE} bytes, not {SIZE + 1}"),
+        (blank("request_record", **REQUEST)[:55], "a request record of 55 bytes, which holds no identifiers"),
         (blank("function_record", kind=2)[:-8], "a function record has 88 bytes at least, not 80"),
         (blank("function_record", kind=2, arguments_length=9) + bytes(8), "9 bytes of arguments announced, 8 there"),
-        (blank("request_record", **{**REQUEST, "role": 7}), "unknown role 7"),
-        (blank("request_record", **{**REQUEST, "outcome": 0}), "unknown outcome 0"),
-        (blank("request_record", **{**REQUEST, "target_length": 257}), "method of 3 bytes in a target of 257, of 256 at most"),
-        (blank("request_record", **{**REQUEST, "method_length": 7}), "method of 7 bytes in a target of 6, of 256 at most"),
-        (blank("request_record", **{**REQUEST, "span_id": bytes(8)}), "a record without a trace id or a span id"),
-        (blank("request_record", **{**REQUEST, "start_ns": 9, "end_ns": 4}), "a record that ends 5 ns before it starts"),
+        (cut(blank("request_record", **{**REQUEST, "role": 7})), "unknown role 7"),
+        (cut(blank("request_record", **{**REQUEST, "outcome": 0})), "unknown outcome 0"),
+        (blank("request_record", **{**REQUEST, "target_length": 257}), "method of 3 bytes in a target of 257, of which 256 are there"),
+        (cut(blank("request_record", **{**REQUEST, "method_length": 7})), "method of 7 bytes in a target of 6, of which 6 are there"),
+        (cut(blank("request_record", **{**REQUEST, "span_id": bytes(8)})), "a record without a trace id or a span id"),
+        (cut(blank("request_record", **{**REQUEST, "start_ns": 9, "end_ns": 4})), "a record that ends 5 ns before it starts"),
     ],
 )
 def test_what_is_wrong_is_said(data: bytes, message: str) -> None:
@@ -127,9 +148,9 @@ def test_what_is_wrong_is_said(data: bytes, message: str) -> None:
 
 
 def test_thread_name_ends_at_nul() -> None:
-    record = DECODE(blank("request_record", **{**REQUEST, "comm": b"gunicorn\xff\0junk"}))
+    record = DECODE(cut(blank("request_record", **{**REQUEST, "comm": b"gunicorn\xff\0junk"})))
     assert isinstance(record, RequestRecord)
-    assert record.thread_name == "gunicorn�"
+    assert record.request.thread_name == "gunicorn�"
 
 
 @pytest.mark.parametrize(
@@ -181,6 +202,8 @@ def test_a_header_that_differs_from_the_values_is_refused() -> None:
         make_decoder(read_header(TEXT.replace("OUTCOME_LOST = 4", "OUTCOME_LOST = 5"), "records.h"))
     with pytest.raises(HeaderError, match="struct request_record has no member adopted"):
         make_decoder(read_header(TEXT.replace("u8 adopted;", "u8 taken;"), "records.h"))
+    with pytest.raises(HeaderError, match=r"in struct request_record, start_ns, end_ns, .* must stand together in this order"):
+        make_decoder(read_header(TEXT.replace("u8 span_id[8];", "u64 between;\n\tu8 span_id[8];", 1), "records.h"))
     with pytest.raises(HeaderError, match="declares no struct function_record"):
         make_decoder(read_header(TEXT.replace("struct function_record", "struct call_record"), "records.h"))
 

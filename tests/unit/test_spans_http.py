@@ -11,7 +11,7 @@ from clew_agent.spans.urls import Target, full_url, parse_target, redact_query
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.span_records import address, request
+from tests.unit.span_records import address, said
 
 PLAIN = SpanOptions()
 QUERY = SpanOptions(query_string=True)
@@ -28,7 +28,7 @@ COMMON = {
 
 
 def test_server_attributes() -> None:
-    record = request(line=b"GET /reviews/0?user=alice")
+    record = said(line=b"GET /reviews/0?user=alice")
     made = describe_request(record, SpanKind.SERVER, None, PLAIN)
     assert made.attributes == COMMON | {
         "url.scheme": "http",
@@ -43,7 +43,7 @@ def test_server_attributes() -> None:
 
 
 def test_client_attributes() -> None:
-    record = request(role=2, line=b"GET /details/0?token=x", local_port=50_000, remote_port=9080, http_minor=0)
+    record = said(role=2, line=b"GET /details/0?token=x", local_port=50_000, remote_port=9080, http_minor=0)
     peer = Peer("details", "details", {"service.peer.name": "details"})
     made = describe_request(record, SpanKind.CLIENT, peer, PLAIN)
     assert made.attributes == COMMON | {
@@ -73,7 +73,7 @@ def test_client_attributes() -> None:
     ],
 )
 def test_status(kind: SpanKind, status: int, outcome: int, error_type: str | None, error: str | None) -> None:
-    made = describe_request(request(status=status, outcome=outcome), kind, None, PLAIN)
+    made = describe_request(said(status=status, outcome=outcome), kind, None, PLAIN)
     assert (made.attributes.get("error.type"), made.error) == (error_type, error)
     assert made.attributes.get("http.response.status_code") == (status or None)
     assert made.attributes.get("clew.request.outcome") == {1: None, 2: "closed", 3: "tunnel", 4: "lost"}[outcome]
@@ -81,23 +81,23 @@ def test_status(kind: SpanKind, status: int, outcome: int, error_type: str | Non
 
 def test_methods_that_are_not_known() -> None:
     for line, original in ((b"get /", "get"), (b"PROPFIND /", "PROPFIND"), (b"\xff\x00 /", "\\xff\x00")):
-        made = describe_request(request(line=line), SpanKind.SERVER, None, PLAIN)
+        made = describe_request(said(line=line), SpanKind.SERVER, None, PLAIN)
         assert made.attributes["http.request.method"] == made.method == "_OTHER"
         assert made.attributes["http.request.method_original"] == original
     chosen = SpanOptions(known_methods=known_methods({"OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS": "PROPFIND, GET"}))
-    assert describe_request(request(line=b"PROPFIND /"), SpanKind.SERVER, None, chosen).method == "PROPFIND"
-    assert describe_request(request(line=b"POST /"), SpanKind.SERVER, None, chosen).method == "_OTHER"
+    assert describe_request(said(line=b"PROPFIND /"), SpanKind.SERVER, None, chosen).method == "PROPFIND"
+    assert describe_request(said(line=b"POST /"), SpanKind.SERVER, None, chosen).method == "_OTHER"
     assert known_methods({}) == KNOWN_METHODS
 
 
 def test_a_target_that_was_cut_says_so() -> None:
-    made = describe_request(request(line=b"GET /" + b"a" * 400), SpanKind.SERVER, None, PLAIN)
+    made = describe_request(said(line=b"GET /" + b"a" * 400), SpanKind.SERVER, None, PLAIN)
     assert made.attributes["clew.url.truncated"] is True
     assert made.attributes["url.path"] == "/" + "a" * 251
 
 
 def test_an_adopted_context_says_so() -> None:
-    assert describe_request(request(adopted=1), SpanKind.CLIENT, None, PLAIN).attributes["clew.context.adopted"] is True
+    assert describe_request(said(adopted=1), SpanKind.CLIENT, None, PLAIN).attributes["clew.context.adopted"] is True
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_an_adopted_context_says_so() -> None:
     ],
 )
 def test_targets(line: bytes, expected: Target) -> None:
-    record = request(line=line)
+    record = said(line=line)
     assert parse_target(record.path, record.method) == expected
 
 
@@ -134,7 +134,7 @@ def test_targets(line: bytes, expected: Target) -> None:
     ],
 )
 def test_full_url(line: bytes, url: str) -> None:
-    made = describe_request(request(role=2, line=line, remote_port=9080), SpanKind.CLIENT, None, QUERY)
+    made = describe_request(said(role=2, line=line, remote_port=9080), SpanKind.CLIENT, None, QUERY)
     assert made.attributes["url.full"] == url
 
 
@@ -157,7 +157,7 @@ def test_addresses() -> None:
 
 @given(st.binary(max_size=256), st.sampled_from([1, 2]), st.integers(0, 65535), st.booleans())
 def test_any_request_line_makes_attributes_that_are_printable_ascii(line: bytes, role: int, status: int, keep: bool) -> None:
-    record = request(role=role, line=line, status=status)
+    record = said(role=role, line=line, status=status)
     made = describe_request(record, SpanKind.SERVER if role == 1 else SpanKind.CLIENT, None, SpanOptions(query_string=keep))
     for name in ("url.path", "url.full", "url.query"):
         text = str(made.attributes.get(name, ""))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clew_agent.spans.parent import Holding, release, settle
+from clew_agent.spans.parent import Holding, Settled, release, settle
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,9 +47,16 @@ def test_a_client_that_outlives_its_server_is_left_so() -> None:
 
 
 def test_a_request_is_never_given_out_with_its_own_batch() -> None:
-    state, first = settle(Holding(), [request()], now_ns=0, hold_ns=0)
+    state, first = settle(Holding(), [request()], now_ns=9, hold_ns=1)
     assert first.records == ()
-    assert settle(state, [], now_ns=0, hold_ns=0)[1].records == (request(),)
+    assert settle(state, [], now_ns=10, hold_ns=1)[1].records == (request(),)
+
+
+def test_with_nothing_to_wait_for_requests_pass_at_once() -> None:
+    early, late = request(span_id=b"1" * 8), request(span_id=b"2" * 8)
+    assert settle(Holding(), [early], now_ns=0, hold_ns=0) == (Holding(), Settled((early,)))
+    state, _ = settle(Holding(), [early], now_ns=0)
+    assert settle(state, [late], now_ns=0, hold_ns=0) == (Holding(), Settled((early, late)))
 
 
 def test_what_is_over_the_limit_goes_on_early_and_is_counted() -> None:

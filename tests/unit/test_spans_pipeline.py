@@ -7,7 +7,7 @@ from ipaddress import ip_address
 import pytest
 from clew_agent.functions.layout import ArgumentLayout, FunctionLayout
 from clew_agent.metrics import AGENT_METRICS
-from clew_agent.model import AttributeValue, Inventory, Pod, Span, SpanKind, Workload
+from clew_agent.model import AttributeValue, Described, Inventory, Pod, Span, SpanKind, Workload
 from clew_agent.spans.arguments import function_attributes
 from clew_agent.spans.facts import Facts, SpanOptions, make_facts
 from clew_agent.spans.naming import NamingStyle
@@ -61,7 +61,7 @@ def test_what_is_remembered_of_a_request_is_its_own() -> None:
     ]
     known = facts()
     made = sorted(spans(*records, known=known), key=lambda span: span.span_id)
-    assert [(span.attributes["url.path"], span.attributes["http.response.status_code"]) for span in made] == [
+    assert [(span.described.attributes["url.path"], span.described.attributes["http.response.status_code"]) for span in made] == [
         ("/a", 200),
         ("/a", 200),
         ("/b", 200),
@@ -78,31 +78,37 @@ def test_a_server_a_client_and_a_function() -> None:
         span.span_id: span for span in spans(raw(request(parent_id=PARENT, remote_address=address("192.0.2.9"))), raw(client), raw(call))
     }
     server = made[SERVER]
-    assert (server.name, server.kind, server.trace_id, server.parent_id) == ("server:productpage->NONE", SpanKind.SERVER, TRACE, PARENT)
-    assert (server.start_ns, server.end_ns, server.trace_flags) == (OFFSET + 1_000, OFFSET + 2_000, 1)
-    assert made[CLIENT].name == "client:productpage->details-svc"
+    assert (server.described.name, server.described.kind, server.trace_id, server.parent_id) == (
+        "server:productpage->NONE",
+        SpanKind.SERVER,
+        TRACE,
+        PARENT,
+    )
+    assert (server.start_ns, server.end_ns, server.described.trace_flags) == (OFFSET + 1_000, OFFSET + 2_000, 1)
+    assert made[CLIENT].described.name == "client:productpage->details-svc"
     assert made[CLIENT].parent_id == SERVER
-    assert made[CLIENT].attributes["service.peer.name"] == "details"
-    assert made[CLIENT].attributes["clew.peer.pod.name"] == "details-5f-abc"
+    assert made[CLIENT].described.attributes["service.peer.name"] == "details"
+    assert made[CLIENT].described.attributes["clew.peer.pod.name"] == "details-5f-abc"
     assert made[b"function"] == Span(
         trace_id=TRACE,
         span_id=b"function",
         parent_id=CLIENT,
-        name="tcp_sendmsg",
-        kind=SpanKind.INTERNAL,
         start_ns=OFFSET + 1_150,
         end_ns=OFFSET + 1_160,
-        trace_flags=1,
-        attributes={
-            "clew.function.argument.size": 4096,
-            "clew.function.argument.name": "eth0",
-            "clew.function.return": -11,
-            "process.pid": 41,
-            "thread.id": 42,
-        },
-        resource=facts().own[1].resource,
+        described=Described(
+            name="tcp_sendmsg",
+            kind=SpanKind.INTERNAL,
+            attributes={
+                "clew.function.argument.size": 4096,
+                "clew.function.argument.name": "eth0",
+                "clew.function.return": -11,
+                "process.pid": 41,
+                "thread.id": 42,
+            },
+            resource=facts().own[1].resource,
+        ),
     )
-    assert server.resource == made[CLIENT].resource
+    assert server.described.resource == made[CLIENT].described.resource
 
 
 @pytest.mark.parametrize(
@@ -117,13 +123,14 @@ def test_a_server_a_client_and_a_function() -> None:
     ],
 )
 def test_flow_names(role: int, remote: str, options: dict[str, bool], name: str) -> None:
-    assert [span.name for span in spans(raw(request(role, remote_address=address(remote))), known=facts(**options))] == [name]
+    assert [span.described.name for span in spans(raw(request(role, remote_address=address(remote))), known=facts(**options))] == [name]
 
 
 def test_http_names() -> None:
     style = facts(NamingStyle.HTTP)
     names = [
-        span.name for span in spans(raw(request()), raw(request(2, b"POST /a")), raw(request(1, b"FOO /", span_id=b"f" * 8)), known=style)
+        span.described.name
+        for span in spans(raw(request()), raw(request(2, b"POST /a")), raw(request(1, b"FOO /", span_id=b"f" * 8)), known=style)
     ]
     assert names == ["GET", "POST", "HTTP"]
 
@@ -131,7 +138,7 @@ def test_http_names() -> None:
 def test_an_address_that_two_pods_share_names_neither() -> None:
     twin = Pod("twin", "default", "u-4", "node-1", addresses=(ip_address("10.0.0.3"),))
     known = make_facts(Inventory((LONE, twin)), {1: PRODUCT}, [], 0)
-    assert spans(raw(request(remote_address=address("10.0.0.3"))), known=known)[0].name == "server:productpage->NONE"
+    assert spans(raw(request(remote_address=address("10.0.0.3"))), known=known)[0].described.name == "server:productpage->NONE"
 
 
 def test_no_parent_is_none_and_a_function_without_one_belongs_to_its_request() -> None:
@@ -152,11 +159,11 @@ def test_losses_are_counted_and_spans_kept() -> None:
         "arguments_missing": 2,
     }
     assert set(first.counts) <= {row.name for row in AGENT_METRICS}
-    assert first.spans[0].name == "function 9"
+    assert first.spans[0].described.name == "function 9"
     state, last = drain(state, facts())
     assert (last.counts["spans"], last.counts["spans_of_unknown_pods"]) == (1, 1)
-    assert last.spans[0].name == "server:unknown->details"
-    assert last.spans[0].resource == {"host.name": "n1", "service.name": "unknown_service"}
+    assert last.spans[0].described.name == "server:unknown->details"
+    assert last.spans[0].described.resource == {"host.name": "n1", "service.name": "unknown_service"}
     assert state == Holding()
 
 

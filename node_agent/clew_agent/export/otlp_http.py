@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import requests
@@ -13,6 +14,19 @@ from opentelemetry.sdk.trace.export import SpanExporter
 
 from clew_agent.export.otlp_protobuf import encode
 from clew_agent.export.verdict import Watch
+from clew_agent.model import Span
+
+
+class Encoded:
+    """A request that is encoded already, where the exporter expects one to encode."""
+
+    def __init__(self, spans: Sequence[Span]) -> None:
+        """Encode these."""
+        self._content = encode(spans)
+
+    def SerializePartialToString(self) -> bytes:  # noqa: N802  # Protobuf's name
+        """What was encoded."""
+        return self._content
 
 
 class WatchedSession(requests.Session):
@@ -48,5 +62,5 @@ class WatchedSession(requests.Session):
 
 def make_http_exporter(watch: Watch) -> SpanExporter:
     """The exporter as ``OTEL_EXPORTER_OTLP_*`` sets it up, with our encoder in the place of its own."""
-    trace_exporter.encode_spans = encode  # type: ignore[assignment, attr-defined]  # what it imported takes the SDK's spans
+    trace_exporter.encode_spans = Encoded  # type: ignore[assignment, attr-defined]  # what it imported takes the SDK's spans
     return OTLPSpanExporter(session=WatchedSession(watch))

@@ -43,10 +43,13 @@ class QueuedExporter:
         """Take spans over without waiting; what is above the capacity is dropped and counted."""
         with self._wake:
             closed = self._deadline is not None
-            room = 0 if closed else max(0, self._limits.capacity - len(self._queue) - self._in_hand)
+            waiting = len(self._queue)
+            room = 0 if closed else max(0, self._limits.capacity - waiting - self._in_hand)
             self._queue.extend(spans[:room])
             self._counts["dropped_at_shutdown" if closed else "dropped_queue_full"] += max(0, len(spans) - room)
-            self._wake.notify()
+            # Only where the thread has something to do now: the first span starts the delay, a whole batch ends it.
+            if not waiting or len(self._queue) >= self._limits.batch:
+                self._wake.notify()
 
     def shutdown(self, timeout_s: float) -> None:
         """Send what is queued, within ``timeout_s`` seconds, then close the sink; the rest is counted as dropped."""

@@ -58,7 +58,9 @@ class ConsoleSink:
 def console_line(span: Span) -> str:
     """One line without control characters, whatever a request's bytes were."""
     parent = span.parent_id.hex() if span.parent_id is not None else "-" * 16
-    pod = span.resource.get("k8s.pod.name", "unknown")
-    failed = " ERROR" if span.error is not None else ""
-    text = f"{span.trace_id.hex()} {span.span_id.hex()} {parent} {span.name} {(span.end_ns - span.start_ns) / 1e6:.3f}ms pod={pod}{failed}"
+    described = span.described
+    pod = described.resource.get("k8s.pod.name", "unknown")
+    failed = " ERROR" if described.error is not None else ""
+    took = f"{(span.end_ns - span.start_ns) / 1e6:.3f}ms"
+    text = f"{span.trace_id.hex()} {span.span_id.hex()} {parent} {described.name} {took} pod={pod}{failed}"
     return "".join(character if character.isprintable() else "?" for character in text)

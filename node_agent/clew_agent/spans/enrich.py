@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from clew_agent.functions.layout import FunctionLayout
-from clew_agent.model import Span, SpanKind
-from clew_agent.records import FunctionRecord, Record, RequestRecord, Role
+from clew_agent.model import Described, Span, SpanKind
+from clew_agent.records import FunctionRecord, Record, Request, RequestRecord, Role
 from clew_agent.spans.arguments import function_attributes
-from clew_agent.spans.facts import Described, Facts, Peer
+from clew_agent.spans.facts import Facts, Peer
 from clew_agent.spans.http import describe_request
 from clew_agent.spans.naming import request_name
 
 _KINDS = {Role.SERVER: SpanKind.SERVER, Role.CLIENT: SpanKind.CLIENT}
 _NO_ID = bytes(8)
-_MOMENT = ("start_ns", "end_ns", "trace_id", "span_id", "parent_id")
-_BEFORE = RequestRecord._fields.index(_MOMENT[0])
-_BEHIND = _BEFORE + len(_MOMENT)
-if RequestRecord._fields[_BEFORE:_BEHIND] != _MOMENT:
-    raise TypeError("what tells one request from the next like it is no longer together in RequestRecord")
-_REMEMBERED = 8192
+_REMEMBERED = 4096
+# As Span(…), without the function in Python that a named tuple's class calls.
+_SPAN: Callable[[tuple[object, ...]], Span] = partial(tuple.__new__, Span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +36,11 @@ def enrich(records: Iterable[Record], facts: Facts) -> Enriched:
     spans: list[Span] = []
     unknown_pods = unknown_functions = missing = 0
     for record in records:
-        unknown_pods += record.pod not in facts.own
         if isinstance(record, RequestRecord):
+            unknown_pods += record.request.pod not in facts.own
             spans.append(request_span(record, facts))
             continue
+        unknown_pods += record.pod not in facts.own
         layout = facts.functions[record.function] if record.function < len(facts.functions) else None
         unknown_functions += layout is None
         span, absent = function_span(record, layout, facts)
@@ -51,38 +50,24 @@ def enrich(records: Iterable[Record], facts: Facts) -> Enriched:
 
 
 def request_span(record: RequestRecord, facts: Facts) -> Span:
-    """The span of a server or client request.
-
-    Over a kept connection one request is like the next: what was said of it is remembered (20 us a span otherwise, 5 then).
-    """
-    key = (record[:_BEFORE], record[_BEHIND:])
-    described = facts.described.get(key)
+    """The span of a server or client request. What was said of a request is remembered for the next like it."""
+    start_ns, end_ns, trace_id, span_id, parent_id, request = record
+    described = facts.described.get(request)
     if described is None:
         if len(facts.described) >= _REMEMBERED:
             facts.described.clear()
-        described = facts.described[key] = _describe(record, facts)
-    return Span(
-        trace_id=record.trace_id,
-        span_id=record.span_id,
-        parent_id=record.parent_id if record.parent_id != _NO_ID else None,
-        name=described.name,
-        kind=described.kind,
-        start_ns=record.start_ns + facts.clock_offset_ns,
-        end_ns=record.end_ns + facts.clock_offset_ns,
-        trace_flags=record.trace_flags,
-        attributes=described.attributes,
-        resource=described.resource,
-        error=described.error,
-    )
+        described = facts.described[request] = _describe(request, facts)
+    offset = facts.clock_offset_ns
+    return _SPAN((trace_id, span_id, parent_id if parent_id != _NO_ID else None, start_ns + offset, end_ns + offset, described))
 
 
-def _describe(record: RequestRecord, facts: Facts) -> Described:
-    own = facts.own.get(record.pod, facts.stranger)
-    peer = facts.peers.get(record.remote_address)
-    kind = _KINDS[Role(record.role)]
-    request = describe_request(record, kind, peer, facts.options)
-    name = request_name(own.style, kind, own.display, _shown(peer, kind), request.method)
-    return Described(name, kind, request.attributes, own.resource, request.error)
+def _describe(request: Request, facts: Facts) -> Described:
+    own = facts.own.get(request.pod, facts.stranger)
+    peer = facts.peers.get(request.remote_address)
+    kind = _KINDS[Role(request.role)]
+    said = describe_request(request, kind, peer, facts.options)
+    name = request_name(own.style, kind, own.display, _shown(peer, kind), said.method)
+    return Described(name, kind, said.attributes, own.resource, said.error, request.trace_flags)
 
 
 def _shown(peer: Peer | None, kind: SpanKind) -> str | None:
@@ -104,12 +89,13 @@ def function_span(record: FunctionRecord, layout: FunctionLayout | None, facts: 
         trace_id=record.trace_id,
         span_id=record.span_id,
         parent_id=record.parent_id if record.parent_id != _NO_ID else record.request_id,
-        name=layout.name if layout is not None else f"function {record.function}",
-        kind=SpanKind.INTERNAL,
         start_ns=record.start_ns + facts.clock_offset_ns,
         end_ns=record.end_ns + facts.clock_offset_ns,
-        trace_flags=1,
-        attributes=attributes,
-        resource=facts.own.get(record.pod, facts.stranger).resource,
+        described=Described(
+            name=layout.name if layout is not None else f"function {record.function}",
+            kind=SpanKind.INTERNAL,
+            attributes=attributes,
+            resource=facts.own.get(record.pod, facts.stranger).resource,
+        ),
     )
     return span, missing

@@ -5,11 +5,12 @@ The agent makes new facts when pods, policies or the clock's offset change, and 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from clew_agent.functions.layout import FunctionLayout
-from clew_agent.model import AttributeValue, Inventory, Pod, SpanKind
+from clew_agent.model import AttributeValue, Described, Inventory, Pod
+from clew_agent.records import Request
 from clew_agent.spans.addresses import packed
 from clew_agent.spans.naming import NamingStyle
 from clew_agent.spans.resource import pod_resource, service_name, service_namespace, workload_name
@@ -60,21 +61,10 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
-    """What a span says besides when and who: several spans may share it."""
-
-    name: str
-    kind: SpanKind
-    attributes: Mapping[str, AttributeValue]
-    resource: Mapping[str, AttributeValue]
-    error: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Facts:
     """Made by ``make_facts``. ``clock_offset_ns`` is added to CLOCK_MONOTONIC to get Unix nanoseconds.
 
-    ``described`` remembers what was said of a request, for the next that differs in its times and identifiers only (enrich.py).
+    ``described`` remembers what was said of a request, for the next like it (enrich.py).
     """
 
     own: Mapping[int, OwnPod]
@@ -83,7 +73,7 @@ class Facts:
     functions: Sequence[FunctionLayout]
     clock_offset_ns: int
     options: SpanOptions = field(default_factory=SpanOptions)
-    described: dict[Hashable, Described] = field(default_factory=dict, compare=False, repr=False)
+    described: dict[Request, Described] = field(default_factory=dict, compare=False, repr=False)
 
 
 def make_facts(

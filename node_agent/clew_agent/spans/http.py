@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clew_agent.model import AttributeValue, SpanKind
-from clew_agent.records import Outcome, RequestRecord
+from clew_agent.records import Outcome, Request
 from clew_agent.spans.addresses import DEFAULT_PORTS, address_text, authority
 from clew_agent.spans.facts import Peer, SpanOptions
 from clew_agent.spans.naming import OTHER_METHOD
@@ -20,62 +20,62 @@ _OUTCOMES = {Outcome.CLOSED: "closed", Outcome.TUNNEL: "tunnel", Outcome.LOST: "
 
 @dataclass(frozen=True, slots=True)
 class RequestFacts:
-    """What a request record says in the conventions' terms. ``error`` is the status description, ``None`` when unset."""
+    """What a request says in the conventions' terms. ``error`` is the status description, ``None`` when unset."""
 
     method: str
     attributes: dict[str, AttributeValue]
     error: str | None
 
 
-def describe_request(record: RequestRecord, kind: SpanKind, peer: Peer | None, options: SpanOptions) -> RequestFacts:
+def describe_request(request: Request, kind: SpanKind, peer: Peer | None, options: SpanOptions) -> RequestFacts:
     """The span attributes of a request. Never raises, whatever the bytes of the target."""
-    original = record.method.decode("ascii", "backslashreplace")
+    original = request.method.decode("ascii", "backslashreplace")
     method = original if original in options.known_methods else OTHER_METHOD
     attributes: dict[str, AttributeValue] = {
         "http.request.method": method,
-        "network.protocol.version": f"1.{record.http_minor}",
-        "network.peer.address": address_text(record.remote_address),
-        "network.peer.port": record.remote_port,
-        "process.pid": record.pid,
-        "thread.id": record.tid,
-        "thread.name": record.thread_name,
+        "network.protocol.version": f"1.{request.http_minor}",
+        "network.peer.address": address_text(request.remote_address),
+        "network.peer.port": request.remote_port,
+        "process.pid": request.pid,
+        "thread.id": request.tid,
+        "thread.name": request.thread_name,
     }
     if method == OTHER_METHOD:
         attributes["http.request.method_original"] = original
-    if record.status:
-        attributes["http.response.status_code"] = record.status
-    target = parse_target(record.path, record.method)
+    if request.status:
+        attributes["http.response.status_code"] = request.status
+    target = parse_target(request.path, request.method)
     if kind is SpanKind.SERVER:
-        _describe_server(attributes, record, target, options)
+        _describe_server(attributes, request, target, options)
     else:
-        _describe_client(attributes, record, target, options)
-    if record.target_length >= len(record.target):
+        _describe_client(attributes, request, target, options)
+    if request.truncated:
         attributes["clew.url.truncated"] = True
     if peer is not None:
         attributes.update(peer.attributes)
-    if record.adopted:
+    if request.adopted:
         attributes["clew.context.adopted"] = True
-    if record.outcome != Outcome.COMPLETE:
-        attributes["clew.request.outcome"] = _OUTCOMES[Outcome(record.outcome)]
-    error_type, error = _error(record, kind)
+    if request.outcome != Outcome.COMPLETE:
+        attributes["clew.request.outcome"] = _OUTCOMES[Outcome(request.outcome)]
+    error_type, error = _error(request, kind)
     if error_type is not None:
         attributes["error.type"] = error_type
     return RequestFacts(method, attributes, error)
 
 
-def _describe_server(attributes: dict[str, AttributeValue], record: RequestRecord, target: Target, options: SpanOptions) -> None:
+def _describe_server(attributes: dict[str, AttributeValue], request: Request, target: Target, options: SpanOptions) -> None:
     attributes["url.scheme"] = target.scheme
     attributes["url.path"] = target.path
     if options.query_string and target.query is not None:
         attributes["url.query"] = redact_query(target.query)
-    attributes["client.address"] = address_text(record.remote_address)
-    attributes["server.address"] = target.host or address_text(record.local_address)
-    attributes["server.port"] = _port(target, record.local_port)
+    attributes["client.address"] = address_text(request.remote_address)
+    attributes["server.address"] = target.host or address_text(request.local_address)
+    attributes["server.port"] = _port(target, request.local_port)
 
 
-def _describe_client(attributes: dict[str, AttributeValue], record: RequestRecord, target: Target, options: SpanOptions) -> None:
-    host = target.host or address_text(record.remote_address)
-    port = _port(target, record.remote_port)
+def _describe_client(attributes: dict[str, AttributeValue], request: Request, target: Target, options: SpanOptions) -> None:
+    host = target.host or address_text(request.remote_address)
+    port = _port(target, request.remote_port)
     attributes["server.address"] = host
     attributes["server.port"] = port
     attributes["url.full"] = full_url(target, authority(host, port, target.scheme), options.query_string)
@@ -87,10 +87,10 @@ def _port(target: Target, of_connection: int) -> int:
     return target.port if target.port is not None else DEFAULT_PORTS.get(target.scheme, of_connection)
 
 
-def _error(record: RequestRecord, kind: SpanKind) -> tuple[str | None, str | None]:
+def _error(request: Request, kind: SpanKind) -> tuple[str | None, str | None]:
     """``error.type`` and the status description: none where the status code says it all, as the conventions ask."""
-    if record.status >= (400 if kind is SpanKind.CLIENT else 500):
-        return str(record.status), ""
-    if record.outcome == Outcome.CLOSED:
+    if request.status >= (400 if kind is SpanKind.CLIENT else 500):
+        return str(request.status), ""
+    if request.outcome == Outcome.CLOSED:
         return CONNECTION_CLOSED, "the connection was closed before the response was complete"
     return None, None

@@ -49,9 +49,11 @@ class Settled:
 def settle(state: Holding, batch: Iterable[Record], now_ns: int, hold_ns: int = HOLD_NS, limit: int = LIMIT) -> tuple[Holding, Settled]:
     """Take a batch in and give out what is final.
 
-    A request goes on with a later batch (an empty one will do) that comes ``hold_ns`` or more after its own. ``now_ns`` is any
-    clock that does not go back. Function spans pass at once.
+    A request goes on with a later batch (an empty one will do) that comes ``hold_ns`` or more after its own; with none to wait
+    for (0: no function is recorded), at once. ``now_ns`` is any clock that does not go back. Function spans pass at once.
     """
+    if not hold_ns:
+        return Holding(), Settled((*(waiting.record for waiting in state.held.values()), *batch))
     held, latest = dict(state.held), dict(state.latest)
     out: list[Record] = []
     arrived: list[RequestRecord] = []

@@ -25,7 +25,7 @@ class Assembled:
 
 def assemble(
     state: Holding,
-    raw: Iterable[bytes | memoryview],
+    raw: Iterable[bytes],
     decode: Decode,
     facts: Facts,
     now_ns: int,

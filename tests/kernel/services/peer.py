@@ -1,8 +1,8 @@
 """Both ends of the random conversations (tests/kernel/fuzz.py); each holds what it receives to what it must be, byte by byte.
 
 `peer.py serve SEED REQUESTS PORT` takes one connection after the other; what it counted goes to stdout as JSON.
-`peer.py send SEED REQUESTS PORT ADDRESS ADDRESS6` makes them; with `--impatient` its socket has a small buffer and does not block, so
-that the kernel takes sends in part.
+`peer.py send SEED REQUESTS PORT ADDRESS ADDRESS6` makes them. With `--impatient` both ends have small buffers, and the sender does not
+block, so that the kernel takes sends in part.
 """
 
 import argparse
@@ -172,6 +172,8 @@ def main() -> None:
     try:
         if asked.role == "serve":
             listener = socket.create_server(("", asked.port), family=socket.AF_INET6, dualstack_ipv6=True)
+            if asked.impatient:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             for made in conversations(asked.seed, asked.requests):
                 with listener.accept()[0] as connection:
                     connection.settimeout(PATIENCE)
