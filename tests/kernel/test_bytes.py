@@ -38,8 +38,10 @@ def converse(rig: Rig, record: Record, pods: tuple[LabPod, LabPod], requests: in
     server_said, server_failed = serving.communicate()
     assert (sending.returncode, serving.returncode) == (0, 0), f"{server_failed}\n{client_said}"
     counts = Counter[str](json.loads(server_said))
-    record("conversations", f"seed {seed}: {dict(counts)} in {time.monotonic() - begun:.0f} s")
-    return counts, rig.await_counters(before, lambda counted: counted["kernel_injected"] >= counts["added"])
+    counted = rig.await_counters(before, lambda counted: counted["kernel_injected"] >= counts["added"])
+    kernel = {name: counted[name] for name in counted if name.startswith("kernel_")}
+    record("conversations", f"seed {seed}: {dict(counts)}, {kernel} in {time.monotonic() - begun:.0f} s")
+    return counts, counted
 
 
 def test_random_conversations(rig: Rig, record_property: Record) -> None:
@@ -142,6 +144,16 @@ def test_span_covers_a_large_answer(rig: Rig) -> None:
     (client,) = rig.spans.wait([name], 1)[name]
     assert (server.kind, client.kind) == (SERVER, CLIENT)
     assert server.start < client.start < client.end < server.end
+
+
+def test_many_chunks_in_one_send(rig: Rig) -> None:
+    head = b"POST /up/hundred HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    whole = head + b"1\r\nx\r\n" * 100 + b"0\r\n\r\n"
+    service = rig.service("plain")
+    rig.ask(service, "/raw/sends-hundred", body=order(rig.upstream.address, whole, keep="hundred"))
+    rig.ask(service, "/raw/sends-next", body=order(rig.upstream.address, call_of("behind-hundred"), keep="hundred"))
+    added(whole, rig.upstream.wait("hundred"))
+    assert added(call_of("behind-hundred"), rig.upstream.wait("behind-hundred")).new
 
 
 def test_more_in_one_send_than_is_followed(rig: Rig) -> None:
