@@ -158,8 +158,8 @@ class Metadata(Model):
     """Set by the API server."""
 
 
-class PolicySpec(Model):
-    """What to trace, and how."""
+class EnforcedSpec(Model):
+    """What to trace, and how: the part of a policy that nodes enforce, and a revision keeps."""
 
     namespaces: Annotated[tuple[NamespaceName, ...], Field(max_length=256)] = ()
     """Namespaces to trace, by name. A pod is traced if its namespace is listed here or matches namespaceSelector."""
@@ -179,11 +179,9 @@ class PolicySpec(Model):
     """How identifiers are made."""
     limits: Limits = Limits()
     """Bounds on what a node records."""
-    rollout: Rollout = Rollout()
-    """How a change reaches the nodes."""
 
     @model_validator(mode="after")
-    def _rules(self) -> PolicySpec:
+    def _rules(self) -> EnforcedSpec:
         found = []
         if not self.namespaces and self.namespace_selector is None:
             found.append(Refusal(("namespaces",), self.namespaces, "at least one namespace here, or a namespaceSelector"))
@@ -202,6 +200,13 @@ class PolicySpec(Model):
             seen.add(f"{field} {name}")
         refuse(found)
         return self
+
+
+class PolicySpec(EnforcedSpec):
+    """What to trace, and how."""
+
+    rollout: Rollout = Rollout()
+    """How a change reaches the nodes."""
 
 
 class TracingPolicy(Model):

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 
 RATIO_PATTERN = r"^(0(\.[0-9]{1,9})?|1(\.0{1,9})?)$"
 DURATION_PATTERN = r"^([0-9]{1,9}(\.[0-9]{1,9})?(ns|us|µs|ms|s|m|h))+$"
+TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$"
 AMOUNT_PATTERN = r"^([1-9][0-9]{0,5}|([1-9][0-9]?|100)%)$"
 
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
@@ -49,6 +51,18 @@ def format_duration(nanoseconds: int) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts) or "0s"
+
+
+def parse_time(text: str) -> datetime:
+    """The moment that Kubernetes writes as ``"2026-11-25T10:00:00Z"`` (RFC 3339, UTC, to the microsecond)."""
+    if not _matches(TIME_PATTERN, text):
+        raise ValueError(f"{text!r} is no time in UTC")
+    return datetime.fromisoformat(text)
+
+
+def format_time(moment: datetime) -> str:
+    """A moment as ``parse_time`` reads it, to the second, as Kubernetes keeps the times of conditions. It must have a time zone."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True, slots=True)

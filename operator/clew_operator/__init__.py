@@ -1,0 +1,1 @@
+"""The operator: watches policies and nodes, decides which node enforces which revision, and writes that down."""
