@@ -17,7 +17,8 @@ BPF_PROG_ARRAY(inject_again, 1);
 #define TRACEPARENT_FIELD 70 /* "traceparent: " 00-trace-span-flags CRLF */
 #define TRACESTATE_FIELD 12  /* "tracestate: " */
 #define FIELDS_MAX (TRACEPARENT_FIELD + TRACESTATE_FIELD + TRACESTATE_MAX + 2)
-#define SEND_MARGIN 4096     /* room that must be left in the send buffer behind what is inserted */
+#define SKB_OVERHEAD 2048    /* what a segment's sk_buff takes of the send buffer besides its bytes; some 1,300 on the kernels of the lab */
+#define SKBS_BESIDE 2        /* of them, besides one for each full segment */
 
 INLINE u8 to_hex(u64 nibble)
 {
@@ -67,17 +68,39 @@ INLINE u32 write_fields(struct context *context, u64 parent, struct work *work)
 	return TRACEPARENT_FIELD + TRACESTATE_FIELD + length + 2;
 }
 
+INLINE u32 write_position(struct connection *connection)
+{
+	struct tcp_sock *tcp = (struct tcp_sock *)connection->about.socket;
+	u32 at = 0;
+
+	bpf_probe_read_kernel(&at, sizeof(at), &tcp->write_seq);
+	return at;
+}
+
 /* Is there room in the send buffer, so that the kernel takes the head whole? Else it may stop between the application's bytes and
- * ours, and tell the application a wrong number. */
+ * ours, and tell the application a wrong number. TCP asks before each sk_buff whether sk_sndbuf is reached, and whether
+ * TCP_NOTSENT_LOWAT is (sk_stream_memory_free); a small window makes for small segments, and so for many of them. */
 INLINE int has_room(struct connection *connection, u32 position, u32 length)
 {
 	struct sock *sk = (struct sock *)connection->about.socket;
+	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+	struct net *net = 0;
 	int queued = 0, limit = 0;
+	u32 segment = 0, sent = 0, low = 0;
+	u64 end = (u64)position + length;
 
 	if (bpf_probe_read_kernel(&queued, sizeof(queued), &sk->sk_wmem_queued) ||
-	    bpf_probe_read_kernel(&limit, sizeof(limit), &sk->sk_sndbuf))
+	    bpf_probe_read_kernel(&limit, sizeof(limit), &sk->sk_sndbuf) ||
+	    bpf_probe_read_kernel(&segment, sizeof(segment), &tcp->mss_cache) ||
+	    bpf_probe_read_kernel(&sent, sizeof(sent), &tcp->snd_nxt) ||
+	    bpf_probe_read_kernel(&low, sizeof(low), &tcp->notsent_lowat) || !segment)
 		return 0;
-	return (u64)(u32)queued + position + length + SEND_MARGIN < (u64)(u32)limit;
+	if (!low && (bpf_probe_read_kernel(&net, sizeof(net), &sk->__sk_common.skc_net.net) ||
+		     bpf_probe_read_kernel(&low, sizeof(low), &net->ipv4.sysctl_tcp_notsent_lowat)))
+		return 0;
+	if ((u64)(u32)(write_position(connection) - sent) + end >= low)
+		return 0;
+	return (u32)queued + end + (end / segment + SKBS_BESIDE) * SKB_OVERHEAD < (u64)(u32)limit;
 }
 
 /* Inserts work->text at `position`. Returns 0, or -1 with the message as it was.
@@ -186,6 +209,7 @@ INLINE void begin_client_request(struct connection *connection, struct sk_msg_md
 		return;
 	}
 	count(COUNTER_INJECTED);
+	connection->send_last = connection->send_seen + connection->send_added + position + length;
 	work->offset += length;
 	work->length += length;
 	work->inserted += length;
@@ -252,6 +276,8 @@ int clew_inject(struct sk_msg_md *message)
 	if (!sk)
 		return SK_PASS;
 	connection = connections.sk_storage_get((void *)message->sk, 0, 0);
+	if (connection && connection->torn)
+		return SK_DROP;
 	if (!connection || connection->out.state == STREAM_GIVEN_UP || connection->about.unsynced)
 		return SK_PASS;
 	work = works.lookup(&slot);
@@ -270,8 +296,11 @@ int clew_inject(struct sk_msg_md *message)
 		work->length = message->size;
 		work->look = FIRST_LOOK;
 		work->inserted = 0;
-		if (!connection->send_seen)
+		if (!connection->send_seen) {
+			connection->send_from = write_position(connection);
+			connection->send_added = connection->send_last = 0;
 			note_body(connection, work);
+		}
 	} else if (work->owner != connection->about.id) {
 		/* Run in the middle of another connection's rounds. */
 		give_up(&connection->out, COUNTER_BUSY);
@@ -288,21 +317,31 @@ int clew_inject(struct sk_msg_md *message)
 	if (again)
 		give_up(&connection->out, COUNTER_FRAMING_LOST);
 	connection->send_seen += work->length - work->inserted;
+	connection->send_added += work->inserted;
 	work->rounds = 0;
 	__sync_fetch_and_add(&work->busy, -1);
 	return SK_PASS;
 }
 
-/* The send is over: how much of it did the kernel take? What it did not take, the application sends again. */
+/* The send is over: how much of it did the kernel take? What it did not take, the application sends again.
+ *
+ * What the application is told is right where all that was added has gone, or nothing at all (tcp_bpf_send_verdict takes from it
+ * what is left, ours counted too). has_room sees to that, but no program can foresee that the whole system runs out of memory for
+ * TCP. Then the application would send some bytes twice: its next send fails instead. */
 INLINE void settle_send(struct sock *sk, int sent)
 {
 	struct connection *connection = connections.sk_storage_get(sk, 0, 0);
-	u32 seen, taken = sent > 0 ? sent : 0;
+	u32 seen, went, taken = sent > 0 ? sent : 0;
 
 	if (!connection)
 		return;
 	seen = connection->send_seen;
 	connection->send_seen = 0;
+	went = write_position(connection) - connection->send_from;
+	if (seen > taken && went && went < connection->send_last) {
+		connection->torn = 1;
+		count(COUNTER_SEND_TORN);
+	}
 	if (seen <= taken || connection->out.state == STREAM_GIVEN_UP)
 		return;
 	count(COUNTER_SEND_CUT);

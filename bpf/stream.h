@@ -51,6 +51,10 @@ struct connection {
 	u32 body_from;   /* client: where in the running send the body that is being sent began (0: before it) */
 	u64 body_left;   /* and how many of its bytes were still to come there */
 	u32 body_known;  /* 1: the two above hold */
+	u32 send_from;   /* client: the TCP sequence number at which the running send began */
+	u32 send_added;  /* client: the bytes that were added in it */
+	u32 send_last;   /* client: where in it, these counted, the last of them is */
+	u32 torn;        /* client: 1: see settle_send (inject.c) */
 	u32 reserved;
 };
 /* The kernel frees an element with its socket: nothing to clean up, no key that is used twice. */

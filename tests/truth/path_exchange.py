@@ -60,7 +60,7 @@ class Exchange:
             self.wire += data
         elif data:
             self._take(self.path.message(self.number, pieces, by=self.by))
-            self.answer = self.path.sent(self.number, len(data), by=self.by)
+            self.answer = self.path.sent(self.number, len(data), len(self.answer.data), by=self.by)
         self.sent += data
 
     def server(self, *pieces: bytes) -> None:

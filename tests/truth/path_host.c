@@ -42,6 +42,7 @@ struct answer {
 };
 
 static struct sock *socks[CONNECTIONS_MAX];
+static struct net net = {{~0u}};
 static u32 lengths[COMMAND_PIECES_MAX];
 static u8 *pieces[COMMAND_PIECES_MAX];
 static u8 *reply;
@@ -92,13 +93,24 @@ static s64 reset(struct command *command)
 	return 0;
 }
 
+/* Sequence numbers begin just before their end. */
+static struct sock *make_sock(void)
+{
+	struct tcp_sock *tcp = allocate(sizeof(*tcp));
+
+	tcp->sock.sk_sndbuf = 1 << 20;
+	tcp->sock.__sk_common.skc_net.net = &net;
+	tcp->mss_cache = 1460;
+	tcp->write_seq = tcp->snd_nxt = -100;
+	return &tcp->sock;
+}
+
 /* A connection comes to be. first: its role; second: local port << 16 | remote port; pieces: both addresses, of 4 or 16 bytes. */
 static s64 open_connection(struct command *command)
 {
 	struct bpf_sock_ops ops = {.family = lengths[0] == 4 ? AF_INET : 10};
-	struct sock *sk = allocate(sizeof(*sk));
+	struct sock *sk = make_sock();
 
-	sk->sk_sndbuf = 1 << 20;
 	ops.op = command->first == ROLE_CLIENT ? BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB : BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB;
 	ops.sk = sk;
 	ops.local_port = command->second >> 16;
@@ -112,10 +124,9 @@ static s64 open_connection(struct command *command)
 /* A connection that is older than the programs: user space tells. first: its role; second: an id. */
 static s64 take_over(struct command *command)
 {
-	struct sock *sk = socks[command->connection] = allocate(sizeof(*sk));
+	struct sock *sk = socks[command->connection] = make_sock();
 	struct connection *connection = connections.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 
-	sk->sk_sndbuf = 1 << 20;
 	connection->about.id = command->second;
 	connection->about.role = command->first;
 	connection->about.unsynced = 1;
@@ -229,6 +240,22 @@ static s64 interrupt(struct command *command)
 	return 0;
 }
 
+/* first: bytes in the send buffer; second: how many it takes; pieces: u32s, the size of a segment, bytes not sent, TCP_NOTSENT_LOWAT
+ * of the connection and of the system. */
+static s64 set_room(struct command *command, struct sock *sk)
+{
+	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+	u32 *numbers = (u32 *)pieces[0];
+
+	sk->sk_wmem_queued = command->first;
+	sk->sk_sndbuf = command->second;
+	tcp->mss_cache = numbers[0];
+	tcp->snd_nxt = tcp->write_seq - numbers[1];
+	tcp->notsent_lowat = numbers[2];
+	net.ipv4.sysctl_tcp_notsent_lowat = numbers[3];
+	return 0;
+}
+
 static s64 obey(struct command *command, struct answer *answer)
 {
 	struct sock *sk = socks[command->connection];
@@ -249,7 +276,8 @@ static s64 obey(struct command *command, struct answer *answer)
 		return 0;
 	case COMMAND_MESSAGE:
 		return send_message(command, sk, answer);
-	case COMMAND_SENT:
+	case COMMAND_SENT: /* first: what is told; second: what went, in bytes */
+		((struct tcp_sock *)sk)->write_seq += command->second;
 		RUN(probe_tcp_bpf_sendmsg(NULL, sk, NULL, 0, command->first));
 		return 0;
 	case COMMAND_CLOSE:
@@ -264,10 +292,8 @@ static s64 obey(struct command *command, struct answer *answer)
 	case COMMAND_FAULT: /* first: enum fault; second: 0 no longer, n from the n-th call on */
 		faults[command->first % FAULTS] = command->second;
 		return 0;
-	case COMMAND_ROOM: /* first: bytes in the send buffer; second: how many it takes */
-		sk->sk_wmem_queued = command->first;
-		sk->sk_sndbuf = command->second;
-		return 0;
+	case COMMAND_ROOM:
+		return set_room(command, sk);
 	case COMMAND_FORGET_HEADS:
 		map_clear(&heads_map);
 		return 0;

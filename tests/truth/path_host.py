@@ -29,6 +29,7 @@ COMMAND = struct.Struct("=4I2q2I")
 INSERTION = struct.Struct("=2I")
 MSG_PEEK = 2
 SINGLE_BUFFER = 1 << 32
+NO_LOW = 0xFFFFFFFF
 RECORDS = read_records_header()
 DECODE = make_decoder(RECORDS)
 COUNTERS = {
@@ -202,14 +203,14 @@ class Path:
         """One message of a client's send passes sk_msg; `result` is the verdict, `data` what goes on."""
         return self._ask(_Kind.MESSAGE, connection, by, 0, shared, [piece for piece in pieces if piece])
 
-    def sent(self, connection: int, result: int, *, by: Thread = MAIN) -> Answer:
-        """The client's send is over; `result` is what tcp_bpf_sendmsg returns."""
-        return self._ask(_Kind.SENT, connection, by, result)
+    def sent(self, connection: int, result: int, went: int, *, by: Thread = MAIN) -> Answer:
+        """The client's send is over; `result` is what tcp_bpf_sendmsg returns, `went` how many bytes TCP took, added ones counted."""
+        return self._ask(_Kind.SENT, connection, by, result, went)
 
     def send(self, connection: int, data: bytes, *, by: Thread = MAIN) -> Answer:
         """A client's whole send in one message of one piece, which the kernel takes."""
         answer = self.message(connection, [data], by=by)
-        self.sent(connection, len(data), by=by)
+        self.sent(connection, len(data), len(answer.data), by=by)
         return answer
 
     def close(self, connection: int) -> Answer:
@@ -236,9 +237,11 @@ class Path:
         """From now on, sk_msg interrupts another connection's run in that round; -1: no longer."""
         self._ask(_Kind.INTERRUPT, first=round_)
 
-    def room(self, connection: int, *, queued: int, limit: int) -> None:
-        """How full the socket's send buffer is."""
-        self._ask(_Kind.ROOM, connection, first=queued, second=limit)
+    def room(
+        self, connection: int, *, queued: int, limit: int, segment: int = 1460, unsent: int = 0, low: int = 0, low_of_all: int = NO_LOW
+    ) -> None:
+        """How full the socket's send buffer is, how large its segments are, and TCP_NOTSENT_LOWAT of it and of the system."""
+        self._ask(_Kind.ROOM, connection, first=queued, second=limit, pieces=[struct.pack("=4I", segment, unsent, low, low_of_all)])
 
     def look(self, connection: int) -> Answer:
         """How the connection stands."""

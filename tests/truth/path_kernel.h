@@ -49,13 +49,25 @@ static void *allocate(size_t size)
 }
 
 /* Types: the members that the programs name. */
+struct net {
+	struct {
+		u32 sysctl_tcp_notsent_lowat;
+	} ipv4;
+};
 struct sock {
 	struct {
 		unsigned long skc_flags;
+		struct {
+			struct net *net;
+		} skc_net;
 	} __sk_common;
 	int sk_wmem_queued;
 	int sk_sndbuf;
 	void *storage;
+};
+struct tcp_sock {
+	struct sock sock;
+	u32 mss_cache, write_seq, snd_nxt, notsent_lowat;
 };
 struct socket {
 	struct sock *sk;
@@ -97,7 +109,7 @@ struct sk_msg_md {
 	struct sock *sk;
 };
 enum { BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB = 4, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB = 5 };
-enum { BPF_ANY = 0, BPF_F_NO_PREALLOC = 1, BPF_RB_NO_WAKEUP = 1, BPF_SK_STORAGE_GET_F_CREATE = 1, SK_PASS = 1 };
+enum { BPF_ANY = 0, BPF_F_NO_PREALLOC = 1, BPF_RB_NO_WAKEUP = 1, BPF_SK_STORAGE_GET_F_CREATE = 1, SK_DROP = 0, SK_PASS = 1 };
 
 /* Hash maps: a list, newest first. An update makes a new element and frees the old one, as the kernel's do. */
 struct element {

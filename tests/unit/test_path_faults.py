@@ -46,7 +46,7 @@ def test_a_request_that_cannot_be_added_to(path: Path, fault: Fault, nth: int, c
     path.fault(fault, nth)
     for pieces in ([GET], [GET[:9], GET[9:]]):
         answer = path.message(connection, pieces)
-        path.sent(connection, len(GET))
+        path.sent(connection, len(GET), len(GET))
         assert answer.result == 1
         assert answer.data == GET
         if pieces == [GET]:
@@ -107,13 +107,34 @@ def test_no_room_for_the_beginning_of_a_head(path: Path) -> None:
 
 def test_no_room_in_the_send_buffer(path: Path) -> None:
     connection = path.reset().open(Role.CLIENT)
-    insertion, margin = 70, 4096
-    needed = len(GET) - 2 + insertion + margin
-    path.room(connection, queued=1000, limit=1000 + needed)
+    insertion, overhead = 70, 2048
+    end = len(GET) - 2 + insertion
+    for segment in (1460, 68):
+        needed = end + (2 + end // segment) * overhead
+        path.room(connection, queued=1000, limit=1000 + needed, segment=segment)
+        assert path.send(connection, GET).data == GET
+        path.room(connection, queued=1000, limit=1001 + needed, segment=segment)
+        assert path.send(connection, GET).insertions == [(len(GET) - 2, insertion)]
+    assert _losses(path) == {"not_injected_space": 2}
+
+
+@pytest.mark.parametrize("low", ["low", "low_of_all"])
+def test_less_that_is_not_sent_than_the_application_wants(path: Path, low: str) -> None:
+    """TCP_NOTSENT_LOWAT, of the socket or of the system."""
+    end = len(GET) - 2 + 70
+    connection = path.reset().open(Role.CLIENT)
+    path.room(connection, queued=0, limit=1 << 20, unsent=500, **{low: 500 + end})
+    assert path.send(connection, GET).data == GET
+    path.room(connection, queued=0, limit=1 << 20, unsent=500, **{low: 501 + end})
+    assert path.send(connection, GET).insertions == [(len(GET) - 2, 70)]
+    assert _losses(path) == {"not_injected_space": 1}
+
+
+def test_a_connection_without_a_segments_size_is_left_alone(path: Path) -> None:
+    connection = path.reset().open(Role.CLIENT)
+    path.room(connection, queued=0, limit=1 << 20, segment=0)
     assert path.send(connection, GET).data == GET
     assert _losses(path) == {"not_injected_space": 1}
-    path.room(connection, queued=1000, limit=1001 + needed)
-    assert path.send(connection, GET).insertions == [(len(GET) - 2, insertion)]
 
 
 def test_another_connection_under_way_on_this_cpu(path: Path) -> None:

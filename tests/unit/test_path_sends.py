@@ -5,7 +5,7 @@ has no room for is freed, and its length, with whatever was put into it, taken o
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from clew_agent.records import Outcome, Role
@@ -18,8 +18,9 @@ from tests.truth.path_host import Path, Stream
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 LIMIT = 64000
-MARGIN = 4096  # of a send buffer, what bookkeeping may take
+OVERHEAD = 2048  # of a send buffer, what a segment's bookkeeping may take
 EAGAIN = -11
+DROP, PASS = 0, 1  # enum sk_action
 
 
 @pytest.fixture(scope="module")
@@ -38,23 +39,25 @@ class Sender:
         self.wire = b""
         self.inserted: list[tuple[int, bytes]] = []
 
-    def send(self, messages: list[bytes], room: int, *, overhead: int = 0) -> int:
-        """One system call, of which the kernel makes these messages; returns what it tells the application."""
-        taken = 0
+    def send(self, messages: list[bytes], room: int, *, segment: int = 1460, takes: Callable[[int, int], int] = min) -> int:
+        """One system call, of which the kernel makes these messages; returns what it tells the application. ``takes`` says how many
+        of so many bytes go where there is so much room."""
+        taken = gone = 0
         for message in messages:
-            self.path.room(self.connection, queued=LIMIT - room, limit=LIMIT)
+            self.path.room(self.connection, queued=LIMIT - room, limit=LIMIT, segment=segment)
             answer = self.path.message(self.connection, [message])
             before = 0
             for at, length in answer.insertions:
                 self.inserted.append((self.sent + taken + at - before, answer.data[at : at + length]))
                 before += length
-            went = answer.data[: max(room - overhead, 0)]
+            went = answer.data[: takes(len(answer.data), room)]
             self.wire += went
+            gone += len(went)
             room -= len(went)
             taken += len(message) - (len(answer.data) - len(went))
             if len(went) < len(answer.data):
                 break
-        self.path.sent(self.connection, taken if taken > 0 else EAGAIN)
+        self.path.sent(self.connection, taken if taken > 0 else EAGAIN, gone)
         self.sent += max(taken, 0)
         return taken
 
@@ -112,6 +115,42 @@ def test_a_head_that_does_not_go_at_all(path: Path) -> None:
     assert path.look(sender.connection).begun == 1
 
 
+def test_a_head_that_goes_without_its_fields_is_the_last(path: Path) -> None:
+    """The system is out of memory for TCP: the application is told of fewer bytes than went, and would send some again."""
+    sender = Sender(path.reset())
+    assert sender.send([GET], LIMIT, takes=lambda length, _: length - 2) == len(GET) - 2
+    assert path.counters() == {"connections": 1, "client_requests": 1, "injected": 1, "send_cut": 1, "framing_lost": 1}
+    for cut in (3, 72, 80):
+        sender = Sender(path.reset())
+        sender.send([GET + GET], LIMIT, takes=lambda length, _, cut=cut: length - cut)
+        assert path.counters()["send_torn"] == 1
+        answer = path.message(sender.connection, [GET])
+        assert (answer.result, answer.data) == (DROP, GET)
+        sender = Sender(path)
+        assert path.message(sender.connection, [GET]).result == PASS
+
+
+def test_a_send_of_which_nothing_goes_is_not_torn(path: Path) -> None:
+    sender = Sender(path.reset())
+    assert sender.send([GET], LIMIT, takes=lambda length, room: 0) < 0
+    assert "send_torn" not in path.counters()
+    assert sender.send([GET], LIMIT) == len(GET)
+    assert sender.wire == GET
+
+
+def by_segments(segment: int, overhead: int) -> Callable[[int, int], int]:
+    """How TCP fills a send buffer: there must be room before each segment, which may then take more than there is."""
+
+    def takes(length: int, room: int) -> int:
+        went = 0
+        while went < length and room > 0:
+            went += segment
+            room -= segment + overhead
+        return min(went, length)
+
+    return takes
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 1 << 32).map(random.Random))
 def test_whatever_the_kernel_takes_the_wire_is_what_was_sent(path: Path, dice: random.Random) -> None:
@@ -126,5 +165,7 @@ def test_whatever_the_kernel_takes_the_wire_is_what_was_sent(path: Path, dice: r
         places = sorted(dice.randint(0, len(call)) for _ in range(dice.randint(0, 2)))
         messages = [call[left:right] for left, right in zip([0, *places], [*places, len(call)], strict=True)]
         room = dice.choice((0, 50, 300, 5000, 20000, 60000))
-        assert sender.send([message for message in messages if message], room, overhead=dice.randint(0, MARGIN)) >= 0
+        segment = dice.choice((68, 536, 1460, 30000))
+        takes = by_segments(segment, dice.randint(0, OVERHEAD))
+        sender.send([message for message in messages if message], room, segment=segment, takes=takes)
     assert sender.wire == with_insertions(data, sender.inserted)
