@@ -54,7 +54,7 @@ struct connection {
 	u32 send_from;   /* client: the TCP sequence number at which the running send began */
 	u32 send_added;  /* client: the bytes that were added in it */
 	u32 send_last;   /* client: where in it, these counted, the last of them is */
-	u32 torn;        /* client: 1: see settle_send (inject.c) */
+	u32 torn;        /* client: 1: bytes would go out that the application did not send; its sends fail (inject.c) */
 	u32 reserved;
 };
 /* The kernel frees an element with its socket: nothing to clean up, no key that is used twice. */
