@@ -72,6 +72,8 @@ POLICIES: Mapping[str, Mapping[str, object]] = {
             {"function": "__set_task_comm", "arguments": [{"name": "buf"}, {"name": "exec"}], "returns": True},
         ],
     },
+    # test_swap.py, which edits it while the agent runs.
+    "swapped": {},
 }
 _ENTER = 'echo $$ > "$0" && exec "$@"'
 
@@ -116,13 +118,25 @@ class Rig:
         return agent
 
     def _write_policies(self) -> list[Path]:
-        found = []
-        for name, spec in POLICIES.items():
-            path = self.folder / f"{name}.yaml"
-            policy = {"apiVersion": "clew.dev/v1alpha1", "kind": "TracingPolicy", "metadata": {"name": name}}
-            path.write_text(yaml.safe_dump({**policy, "spec": {"namespaces": [name], **spec}}))
-            found.append(path)
-        return found
+        return [self._write_policy(name, spec) for name, spec in POLICIES.items()]
+
+    def _write_policy(self, name: str, spec: Mapping[str, object]) -> Path:
+        """Write a policy at once as a whole: the agent may be reading."""
+        path = self.folder / f"{name}.yaml"
+        policy = {"apiVersion": "clew.dev/v1alpha1", "kind": "TracingPolicy", "metadata": {"name": name}}
+        draft = path.with_suffix(".new")
+        draft.write_text(yaml.safe_dump({**policy, "spec": {"namespaces": [name], **spec}}))
+        return draft.replace(path)
+
+    def edit(self, name: str, spec: Mapping[str, object]) -> None:
+        """Change a policy while the agent runs; when this returns, it is in force."""
+        before = len(self.agent.lines)
+        self._write_policy(name, spec)
+
+        def said() -> list[str]:
+            return [line for line in self.agent.lines[before:] if "policies in force" in line]
+
+        until(said, bool, lambda: f"the policies are not in force; the agent said:\n{''.join(self.agent.lines[before:])}", 300)
 
     def service(self, namespace: str, mode: str = "thread", *, upstream: LabPod | None = None, options: Sequence[str] = ()) -> LabPod:
         """A pod that runs the relay, traced if a policy selects its namespace. One that there is already is given again."""
@@ -184,6 +198,13 @@ class Rig:
         lines = [f"{'POST' if body else 'GET'} {target} HTTP/1.1", "Host: pod", *fields, *sized]
         message = "".join(f"{line}\r\n" for line in lines).encode("latin-1") + b"\r\n" + body
         return self.exchange((str(pod.address), port), [message])
+
+    @staticmethod
+    def connect(pod: LabPod) -> socket.socket:
+        """A connection to a pod's service, for several requests."""
+        connection = socket.create_connection((str(pod.address), PORT), timeout=PATIENCE)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
 
     @staticmethod
     def exchange(address: tuple[str, int], pieces: Sequence[bytes]) -> bytes:

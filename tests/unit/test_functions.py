@@ -162,7 +162,7 @@ def test_what_cannot_be(request_: FunctionRequest, reason: str, message: str) ->
 
 def test_too_many_strings() -> None:
     asked = tuple(ArgumentRequest(index=0, as_name=f"s{number}", type="String") for number in range(5))
-    with pytest.raises(FunctionError, match="its arguments need 640 bytes of 512"):
+    with pytest.raises(FunctionError, match="its arguments need 640 bytes of 368"):
         plan_function(kernel("6.12"), FunctionRequest("kern_path", asked))
 
 
