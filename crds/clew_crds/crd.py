@@ -50,6 +50,7 @@ class Kind:
     model: type[BaseModel]
     parts: dict[str, Schema]
     columns: tuple[Column, ...]
+    metadata: Schema = field(default_factory=lambda: {"type": "object"})
     rules: list[dict[str, str]] = field(default_factory=list)
 
     @property
@@ -58,11 +59,7 @@ class Kind:
         return f"{self.plural}.{GROUP}"
 
 
-def _name_rule() -> dict[str, str]:
-    """The rule for a policy's name, which becomes part of other names."""
-    [grammar] = [note for note in Metadata.model_fields["name"].metadata if isinstance(note, Text)]
-    return Rule(grammar.rule.cel.replace("self.", "self.metadata.name."), grammar.allowed, "metadata.name").validation()
-
+[_NAME] = [note for note in Metadata.model_fields["name"].metadata if isinstance(note, Text)]
 
 KINDS = (
     Kind(
@@ -80,7 +77,12 @@ KINDS = (
             AGE,
             Column("MESSAGE", ".status.message", wide=True),
         ),
-        [_name_rule()],
+        metadata={
+            "type": "object",
+            "properties": {"name": {"type": "string", "pattern": _NAME.pattern, "maxLength": _NAME.max_length}},
+        },
+        # Kubernetes takes no rules inside metadata, so the name's sentence is in a rule of whole objects.
+        rules=[Rule(_NAME.rule.cel.replace("self.", "self.metadata.name."), _NAME.allowed, "metadata.name").validation()],
     ),
     Kind(
         REVISION_KIND,
@@ -142,7 +144,7 @@ def object_schema(kind: Kind) -> Schema:
     properties = {
         "apiVersion": {"description": told["apiVersion"], "type": "string"},
         "kind": {"description": told["kind"], "type": "string"},
-        "metadata": {"type": "object"},
+        "metadata": kind.metadata,
         **{name: schema | {"description": told[name]} for name, schema in kind.parts.items()},
     }
     root = {"description": kind.model.__doc__, "type": "object", "required": ["spec"], "properties": properties}
