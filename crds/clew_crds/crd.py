@@ -59,7 +59,9 @@ class Kind:
         return f"{self.plural}.{GROUP}"
 
 
-[_NAME] = [note for note in Metadata.model_fields["name"].metadata if isinstance(note, Text)]
+_NAME_FIELD = Metadata.model_fields["name"]
+[_NAME] = [note for note in _NAME_FIELD.metadata if isinstance(note, Text)]
+_NAME_SCHEMA = {"description": _NAME_FIELD.description, "type": "string", "pattern": _NAME.pattern, "maxLength": _NAME.max_length}
 
 KINDS = (
     Kind(
@@ -77,10 +79,7 @@ KINDS = (
             AGE,
             Column("MESSAGE", ".status.message", wide=True),
         ),
-        metadata={
-            "type": "object",
-            "properties": {"name": {"type": "string", "pattern": _NAME.pattern, "maxLength": _NAME.max_length}},
-        },
+        metadata={"type": "object", "properties": {"name": _NAME_SCHEMA}},
         # Kubernetes takes no rules inside metadata, so the name's sentence is in a rule of whole objects.
         rules=[Rule(_NAME.rule.cel.replace("self.", "self.metadata.name."), _NAME.allowed, "metadata.name").validation()],
     ),
