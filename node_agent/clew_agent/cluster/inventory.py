@@ -13,7 +13,7 @@ from clew_agent.cluster import Object
 from clew_agent.cluster.cgroups import find
 from clew_agent.cluster.client import Api
 from clew_agent.cluster.pods import OwnPod, ServiceAddresses, own_pod, peers, service_addresses
-from clew_agent.cluster.watch import METADATA, Resource, Watch
+from clew_agent.cluster.watch import Resource, Watch
 from clew_agent.model import Address, Inventory, Pod
 
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -30,7 +30,7 @@ class ClusterInventory:
         self._policies = policies
         own = Resource("/api/v1/pods", {"fieldSelector": f"spec.nodeName={node}"})
         self._pods: Watch[OwnPod] = Watch(api, own, own_pod)
-        self._namespaces: Watch[tuple[str, Mapping[str, str]]] = Watch(api, Resource("/api/v1/namespaces", {}, METADATA), _labels)
+        self._namespaces: Watch[tuple[str, Mapping[str, str]]] = Watch(api, Resource("/api/v1/namespaces", {}, metadata_only=True), _labels)
         self._slices: dict[str, Watch[tuple[Pod, ...]]] = {}
         self._services: dict[str, Watch[ServiceAddresses]] = {}
         self._cgroups: dict[str, str] = {}

@@ -20,20 +20,29 @@ _LOG = logging.getLogger("clew.cluster")
 _GONE = 410
 _PAGE = "500"
 _SHORTEST, _LONGEST = 240, 480  # seconds of one watch: not all nodes begin anew at one time
-JSON = "application/json"
-METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-"""Asks for the objects' metadata alone."""
+_JSON = "application/json"
+_METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
 
 Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What to list: the path of the collection, selectors of the query, and in which form."""
+    """What to list: the path of the collection, selectors of the query, and whether the objects' metadata will do."""
 
     path: str
     query: Mapping[str, str]
-    accept: str = JSON
+    metadata_only: bool = False
+
+    @property
+    def as_list(self) -> str:
+        """The form in which a list is asked for."""
+        return _METADATA.format("List") if self.metadata_only else _JSON
+
+    @property
+    def as_events(self) -> str:
+        """The form in which a watch is asked for; of the other one the API server would send nothing at all."""
+        return _METADATA.format("") if self.metadata_only else _JSON
 
 
 @dataclass(slots=True)
@@ -105,7 +114,7 @@ class Watch(Generic[Kept]):
         found: dict[str, Kept] = {}
         query = {**self._resource.query, "limit": _PAGE, "resourceVersion": version}
         while True:
-            page = self._api.get(self._resource.path, query, self._resource.accept)
+            page = self._api.get(self._resource.path, query, self._resource.as_list)
             for item in page.get("items") or ():
                 self._put(found, item)
             metadata = page["metadata"]
@@ -121,7 +130,7 @@ class Watch(Generic[Kept]):
         query = {**self._resource.query, "resourceVersion": self._version}
         seconds = random.randint(_SHORTEST, _LONGEST)
         try:
-            for event in self._api.watch(self._resource.path, query, self._resource.accept, seconds, self._opened):
+            for event in self._api.watch(self._resource.path, query, self._resource.as_events, seconds, self._opened):
                 item = event["object"]
                 if event["type"] == "ERROR":
                     raise ApiError(int(item.get("code", 0)), str(item.get("message", item)))
