@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from clew_agent.function_programs import Built, FunctionBuilder
 from clew_agent.functions.codegen import Hook
 from clew_agent.functions.layout import FunctionLayout
+from clew_agent.functions.planning import Mode
 from clew_agent.functions.request import FunctionRequest, Problem
 from clew_agent.functions.ways import HookKey, Setting
 from clew_agent.kernel_settings import pack, settings_header
@@ -102,10 +103,11 @@ class FunctionHooks:
         for key, settings in wanted.items():
             self._tell(self._live[key], settings)
             self._live[key].leaving_since = None
-        # Two hooks of one function share a trampoline, and whatever leaves it later would cost calls of the one that stays.
-        functions = {(key.function, key.mode) for key in wanted}
-        for key in [key for key in self._live if key not in wanted and (key.function, key.mode) in functions]:
-            self._remove(key)
+        # Two hooks of one function share its trampoline. Whatever comes to it or leaves it costs those that stay the calls that are
+        # open: the old one's were lost when the new one came, and the new one has none yet.
+        trampolines = {key.function for key in wanted if key.mode is Mode.FENTRY}
+        for key in [key for key in self._live if key not in wanted and key.mode is Mode.FENTRY and key.function in trampolines]:
+            self._cut += self._remove(key)
         self.problems, self._in_force = built.problems, build.requests
         self._list()
 
@@ -119,7 +121,7 @@ class FunctionHooks:
             if live.leaving_since is None or now - live.leaving_since < _SETTLE:
                 continue
             if self._open_calls(live.hook) <= 0 or now - live.leaving_since > _LONGEST:
-                self._remove(key)
+                self._cut += self._remove(key)
         self._list()
 
     def counts(self) -> dict[str, int]:
@@ -186,16 +188,17 @@ class FunctionHooks:
     def _open_calls(self, hook: Hook) -> int:
         return sum(sum(syscalls.lookup_per_cpu(self._maps["function_calls"], number, "q")) for number in hook.numbers)
 
-    def _remove(self, key: HookKey) -> None:
+    def _remove(self, key: HookKey) -> int:
+        """Take a hook off; how many of its calls were open."""
         live = self._live[key]
         left = self._open_calls(live.hook)
         with self._lock:
             del self._live[key]
             self._missed += runs_missed(live.programs)
-            self._cut += max(0, left)
             for descriptor in (*live.links, *live.programs):
                 os.close(descriptor)
         self._fading.update(zip(live.hook.numbers, live.hook.layouts, strict=True))
+        return max(0, left)
 
     def _list(self) -> None:
         layouts = dict(self._fading)

@@ -32,7 +32,7 @@ class Metric:
     @property
     def is_loss(self) -> bool:
         """Whether it counts something that spans lack, which a person should hear of."""
-        return any(part in self.name for part in ("dropped", "full", "cut", "missed", "undecoded", "refused"))
+        return any(part in self.name for part in ("dropped", "full", "calls_cut", "missed", "undecoded"))
 
 
 AGENT_METRICS: tuple[Metric, ...] = (

@@ -76,10 +76,8 @@ def lookup_per_cpu(map_descriptor: int, index: int, format: str) -> tuple[int, .
 
 def delete(map_descriptor: int, key: bytes) -> None:
     """Take one element out. Raises ``OSError`` (ENOENT: it is not there)."""
-    data = ctypes.create_string_buffer(1)
-    attributes, held = _element(map_descriptor, key, data, 0)
-    _bpf(_MAP_DELETE, attributes)
-    del held
+    held = ctypes.create_string_buffer(key, len(key))
+    _bpf(_MAP_DELETE, struct.pack("=I4xQ", map_descriptor, ctypes.addressof(held)))
 
 
 def attach_to_map(program: int, map_descriptor: int) -> None:
