@@ -6,13 +6,12 @@ change nothing) and keeps the rules of an API server that the planner relies on 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from clew_crds.node import Assignment, NodeSpec, NodeTracing, PolicyReport, State
 from clew_crds.policy import TracingPolicy
-from clew_crds.revision import TracingRevision
+from clew_crds.revision import TracingRevision, enforced, revision_name
 from clew_crds.status import PolicyStatus
 from clew_crds.values import format_time
 from clew_operator.planning.plan import plan
@@ -62,11 +61,9 @@ class Cluster:
         changed = old is not None and old.spec != policy.spec
         generation = 1 if old is None else (old.metadata.generation or 0) + changed
         self.policies[name] = policy.model_copy(update={"metadata": policy.metadata.model_copy(update={"generation": generation})})
-        return self.world_revision(name)
+        return self.newest(name)
 
-    def world_revision(self, name: str) -> str:
-        from clew_crds.revision import enforced, revision_name
-
+    def newest(self, name: str) -> str:
         return revision_name(name, enforced(self.policies[name].spec))
 
     def delete(self, name: str) -> None:
@@ -217,6 +214,6 @@ class Cluster:
                 self.now = max(self.now, planned.wake)
         raise AssertionError(f"not Ready: {self.statuses[policy].message}")
 
-    def silent(self) -> Iterable[str]:
+    def silent(self) -> list[str]:
         """Nodes whose agent has not seen the newest spec."""
         return [name for name, one in self.tracings.items() if one.status.observed_generation < one.metadata.generation]

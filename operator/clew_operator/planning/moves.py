@@ -28,7 +28,7 @@ def moves(case: Case, memory: Memory, again: frozenset[str]) -> Mapping[str, str
     room = case.max_unavailable - sum(view.changing for view in case.nodes)
     told: dict[str, str | None] = {}
     for view, revision in [*((view, case.newest) for view in forward), *others]:
-        if not _tellable(case, view, revision):
+        if not _tellable(case, memory, view, revision):
             continue
         if not view.changing:
             if room <= 0:
@@ -73,15 +73,15 @@ def _stays(case: Case, memory: Memory) -> bool:
     return case.rollout.on_failure is OnFailure.PAUSE and not memory.state.aborted
 
 
-def _tellable(case: Case, view: NodeView, revision: str | None) -> bool:
+def _tellable(case: Case, memory: Memory, view: NodeView, revision: str | None) -> bool:
     """Whether this node may be told ``revision`` now.
 
-    Only a revision that exists is told. A NotReady node is told nothing new, but is taken off what it has. A node that has just
-    been taken off the newest revision answers for that first: its old report could not be told from a new one.
+    Only a revision that exists is told. A NotReady node is told nothing new, but is taken off what it has. A node that was taken off
+    the newest revision answers for that before it is told it again: its old report could not be told from a new one.
     """
     if view.told == revision or (revision is not None and revision not in case.revisions):
         return False
-    if revision == case.newest and view.said == revision:
+    if revision == case.newest != memory.stable and view.said == revision:
         return False
     return view.ready or view.told is not None
 

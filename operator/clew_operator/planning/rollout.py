@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from clew_crds.status import PolicyStatus, RolloutStatus
 from clew_crds.values import format_time
@@ -43,12 +43,15 @@ def look(case: Case, status: PolicyStatus) -> Look:
     memory, begun = _recalled(case, status)
     handled = carry_out(case, memory)
     memory, judged = _judged(case, handled.memory, handled.again)
-    told = moves(case, memory, handled.again)
+    held = _is_news(case, memory, status)
+    told = {} if held else moves(case, memory, handled.again)
     nodes = tuple(view.retold(told[view.name]) if view.name in told else view for view in case.nodes)
     progress = measure(case, memory, nodes)
     memory = _timed(case, memory, progress, moved=bool(told))
     memory = replace(memory, counts=count(case.newest, nodes, memory.failed))
     moments = [moment for moment in (_deadline(case, memory), _soaked(case, memory)) if moment is not None]
+    if held:
+        moments.append(case.now + timedelta(seconds=1))
     return Look(
         memory=memory,
         moves=told,
@@ -58,6 +61,15 @@ def look(case: Case, status: PolicyStatus) -> Look:
         late=any(moment <= case.now for moment in moments),
         wake=min((moment for moment in moments if moment > case.now), default=None),
     )
+
+
+def _is_news(case: Case, memory: Memory, status: PolicyStatus) -> bool:
+    """Whether the revision has failed at this very look.
+
+    Nodes are taken back only once the status says so: the evidence goes with the first node that is told something else, and an
+    operator that ended in between would tell more nodes a revision that has failed. (An abort stands on the revision.)
+    """
+    return memory.phase(case.newest) is Phase.FAILED and status.rollout.failed_revision != case.newest and not memory.state.aborted
 
 
 def _recalled(case: Case, status: PolicyStatus) -> tuple[Memory, tuple[Event, ...]]:

@@ -34,7 +34,9 @@ def names(views: Sequence[NodeView]) -> str:
 
 
 def _how(view: NodeView) -> str:
-    return "NotReady" if not view.ready else view.answer.value.lower()
+    if not view.ready:
+        return "NotReady"
+    return "busy with another policy" if view.settled else view.answer.value.lower()
 
 
 def rolling(case: Case, memory: Memory, progress: Progress, nodes: Sequence[NodeView]) -> str:
@@ -85,10 +87,10 @@ def _consequence(case: Case, memory: Memory, nodes: Sequence[NodeView]) -> str:
         return f"paused with {_nodes(left)} on {case.newest}"
     going, gone = ("rolling back", "rolled back") if memory.stable else ("taking it off", "taken off every node")
     to = f" to {memory.stable}" if memory.stable else ""
-    changing = [view for view in nodes if view.changing]
+    waiting = names([view for view in nodes if view.unanswered])
     if left:
-        return f"{going}{to}, {_nodes(left)} to go" + (f", waiting for {names(changing)}" if changing else "")
-    return f"{going}{to}, waiting for {names(changing)}" if changing else f"{gone}{to}"
+        return f"{going}{to}, {_nodes(left)} to go" + (f", waiting for {waiting}" if waiting else "")
+    return f"{going}{to}, waiting for {waiting}" if waiting else f"{gone}{to}"
 
 
 def _waiting(case: Case, memory: Memory, waiting: Sequence[NodeView], nodes: Sequence[NodeView]) -> str:
