@@ -206,12 +206,13 @@ class Cluster:
     def roll_out(self, policy: str, most: int = 200) -> None:
         """Let every agent answer Ready, and time pass, until the policy is Ready."""
         for _ in range(most):
-            planned = self.look()
-            if self.conditions(policy)["Ready"] == "True" and not self.silent():
+            planned = self.looks()
+            if self.conditions(policy)["Ready"] == "True":
                 return
-            self.answer(*self.silent())
-            if planned.wake is not None and not self.silent():
-                self.now = max(self.now, planned.wake)
+            if self.silent():
+                self.answer(*self.silent())
+            elif planned.wake is not None:
+                self.now = planned.wake
         raise AssertionError(f"not Ready: {self.statuses[policy].message}")
 
     def silent(self) -> list[str]:

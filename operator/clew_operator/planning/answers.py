@@ -12,7 +12,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from clew_crds.node import Assignment, NodeTracing, PolicyReport, State
+from clew_crds.node import Assignment, NodeTracing, PolicyReport
 
 from clew_operator.planning.world import NodeFacts
 
@@ -76,10 +76,9 @@ class NodeRecord:
         entry, report = self.entries.get(policy), self.reports.get(policy)
         told = entry.revision if entry is not None and entry.uid == uid else None
         said = report.revision if report is not None else None
-        view = NodeView(self.facts.name, self.facts.ready, told, said=said, behind=self.behind)
         if report is None or told is None or said != told or self.unexplained:
-            return view
-        return replace(view, answer=Answer(report.state.value), report=report)
+            return NodeView(self.facts.name, self.facts.ready, told, said=said, behind=self.behind)
+        return NodeView(self.facts.name, self.facts.ready, told, Answer(report.state.value), said, report, self.behind)
 
 
 def records(nodes: Mapping[str, NodeFacts], tracings: Mapping[str, NodeTracing]) -> tuple[NodeRecord, ...]:

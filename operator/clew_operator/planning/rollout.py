@@ -7,7 +7,7 @@ next look.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -77,7 +77,7 @@ def _recalled(case: Case, status: PolicyStatus) -> tuple[Memory, tuple[Event, ..
     steps, state = len(case.rollout.steps), status.rollout
     if status.revision == case.newest:
         if state.steps != steps:
-            state = state.model_copy(update={"steps": steps, "step": min(state.step, steps), "promoted_step": 0})
+            state = state.model_copy(update={"steps": steps, "step": min(max(1, state.step), steps), "promoted_step": 0})
         return Memory(state, status.stable_revision, status.nodes, status.failures, status.nodes.failed), ()
     handled = case.request.id if case.request is not None else state.handled_request
     state = RolloutStatus(step=first_step(case), steps=steps, step_started_time=format_time(case.now), handled_request=handled)
@@ -99,8 +99,7 @@ def _judged(case: Case, memory: Memory, again: frozenset[str]) -> tuple[Memory, 
         return failed(case, memory, failing), ()
     memory, events = _advanced(case, memory)
     if memory.phase(case.newest) is Phase.ROLLING and _is_overdue(case, memory):
-        progress = measure(case, memory, case.nodes)
-        memory = overdue(case, memory, progress.waiting or progress.away)
+        memory = overdue(case, memory, _unheard(case, memory))
     return memory, events
 
 
@@ -161,6 +160,12 @@ def _is_overdue(case: Case, memory: Memory) -> bool:
     due = _deadline(case, memory)
     soaking = memory.state.soak_started_time is not None
     return due is not None and due <= case.now and not (soaking or case.rollout.paused or _has_answers(case, memory))
+
+
+def _unheard(case: Case, memory: Memory) -> Sequence[NodeView]:
+    """The nodes that hold the step up: its own, or those that leave no room under ``maxUnavailable``."""
+    progress = measure(case, memory, case.nodes)
+    return progress.waiting or progress.away or [view for view in case.nodes if view.changing]
 
 
 def _has_answers(case: Case, memory: Memory) -> bool:

@@ -42,7 +42,7 @@ def _how(view: NodeView) -> str:
 def rolling(case: Case, memory: Memory, progress: Progress, nodes: Sequence[NodeView]) -> str:
     """A revision that goes out."""
     state = memory.state
-    places = min(progress.wanted, progress.filled + len(progress.untold))
+    places = max(progress.filled, min(progress.wanted, progress.filled + len(progress.untold)))
     unsupported = f", {len(progress.told) - progress.filled} unsupported" if len(progress.told) > progress.filled else ""
     said = f"step {state.step} of {state.steps}: {progress.ready} of {_nodes(places)} ready{unsupported}"
     if case.rollout.paused:
@@ -85,12 +85,11 @@ def _consequence(case: Case, memory: Memory, nodes: Sequence[NodeView]) -> str:
         return f"stopped with {_nodes(left)} on {case.newest}"
     if case.rollout.paused and not memory.state.aborted and left:
         return f"paused with {_nodes(left)} on {case.newest}"
-    going, gone = ("rolling back", "rolled back") if memory.stable else ("taking it off", "taken off every node")
-    to = f" to {memory.stable}" if memory.stable else ""
-    waiting = names([view for view in nodes if view.unanswered])
+    to = f"back to {memory.stable}" if memory.stable else "back to nothing, as no revision was stable before"
     if left:
-        return f"{going}{to}, {_nodes(left)} to go" + (f", waiting for {waiting}" if waiting else "")
-    return f"{going}{to}, waiting for {waiting}" if waiting else f"{gone}{to}"
+        return f"rolling {to}, {_nodes(left)} to go"
+    waiting = names([view for view in nodes if view.unanswered])
+    return f"rolled {to}" + (f", waiting for {waiting}" if waiting else "")
 
 
 def _waiting(case: Case, memory: Memory, waiting: Sequence[NodeView], nodes: Sequence[NodeView]) -> str:
@@ -99,7 +98,7 @@ def _waiting(case: Case, memory: Memory, waiting: Sequence[NodeView], nodes: Seq
         for_ = f"{case.newest} to be made" if case.newest not in case.revisions else "a node that is Ready"
     until = ""
     if memory.state.last_progress_time is not None:
-        until = f" until {format_time(after(memory.state.last_progress_time, case.rollout.progress_deadline_ns))}"
+        until = f", until {format_time(after(memory.state.last_progress_time, case.rollout.progress_deadline_ns))} at most"
     return f"waiting for {for_}{until}"
 
 
