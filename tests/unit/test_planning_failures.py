@@ -149,6 +149,31 @@ def test_a_deadline_that_passes_where_no_node_is_ready_says_so() -> None:
     assert (cluster.reason("shop"), cluster.statuses["shop"].failures) == ("ProgressDeadlineExceeded", ())
 
 
+def test_an_answer_is_progress_though_no_other_node_is_told() -> None:
+    cluster = Cluster(nodes=2)
+    cluster.apply("shop", rollout={"maxUnavailable": "100%"})
+    cluster.looks()
+    cluster.wait(minutes=9)
+    cluster.answer("n1")
+    cluster.looks()
+    assert cluster.statuses["shop"].message == (
+        "step 1 of 1: 1 of 2 nodes ready, waiting for n2 (silent), until 2026-11-25T10:19:00Z at most"
+    )
+
+
+def test_a_node_that_is_told_is_progress_though_none_has_answered() -> None:
+    cluster = Cluster(nodes=3)
+    cluster.apply("shop", rollout={"maxUnavailable": "1"})
+    cluster.looks()
+    cluster.wait(minutes=9)
+    cluster.remove_node(*cluster.told("shop"))
+    cluster.looks()
+    (second,) = cluster.told("shop")
+    assert cluster.statuses["shop"].message == (
+        f"step 1 of 1: 0 of 2 nodes ready, waiting for {second} (silent), until 2026-11-25T10:19:00Z at most"
+    )
+
+
 def test_the_soak_is_no_lack_of_progress() -> None:
     cluster, _, _, _ = rolling(progressDeadline="10s")
     for _ in range(2):

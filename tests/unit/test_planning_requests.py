@@ -2,7 +2,8 @@
 
 from tests.unit.planning_world import Cluster
 
-ROLLOUT = {"steps": [{"nodes": "1", "soak": "1h"}, {"nodes": "50%", "soak": "1h"}, {"nodes": "100%"}], "maxUnavailable": "100%"}
+STEPS = [{"nodes": "1", "soak": "1h"}, {"nodes": "50%", "soak": "1h"}, {"nodes": "100%"}]
+ROLLOUT = {"steps": STEPS, "maxUnavailable": "100%"}
 
 
 def soaking() -> tuple[Cluster, str, str]:
@@ -57,6 +58,22 @@ def test_promote_does_not_make_a_silent_node_healthy() -> None:
     assert len(cluster.having("shop", newest)) == 2
 
 
+def test_a_promotion_does_not_outlive_the_steps_that_it_was_about() -> None:
+    cluster = Cluster(nodes=4)
+    newest = cluster.apply("shop", rollout=ROLLOUT)
+    cluster.looks()
+    cluster.ask("shop", "r1", "Promote", step=1)
+    cluster.looks()
+    cluster.apply("shop", rollout={"steps": STEPS[1:]})
+    cluster.looks()
+    while len(cluster.having("shop", newest)) < 2:
+        cluster.answer()
+        cluster.looks()
+    cluster.answer()
+    cluster.looks()
+    assert (cluster.statuses["shop"].step, cluster.reason("shop")) == ("1/2", "Soaking")
+
+
 def test_abort_goes_back_to_the_stable_revision() -> None:
     cluster, stable, newest = soaking()
     cluster.ask("shop", "r1", "Abort")
@@ -72,6 +89,22 @@ def test_abort_goes_back_to_the_stable_revision() -> None:
         ("Aborted", f"{newest} was aborted by hand at step 1 of 3"),
         ("RolledBack", f"no node has {newest} any longer; {stable} is back"),
     ]
+
+
+def test_a_node_that_fails_after_an_abort_changes_nothing() -> None:
+    cluster = Cluster(nodes=4)
+    newest = cluster.apply("shop", rollout={"steps": [{"nodes": "50%", "soak": "1h"}, {"nodes": "100%"}], "maxUnavailable": "1"})
+    for _ in range(2):
+        cluster.looks()
+        cluster.answer()
+    cluster.looks()
+    cluster.ask("shop", "r1", "Abort")
+    cluster.looks()
+    (left,) = cluster.having("shop", newest)
+    cluster.answer(left, state="Failed", reason="FunctionNotFound", message="no such function")
+    cluster.looks()
+    assert cluster.told("shop") == {}
+    assert (cluster.reason("shop"), cluster.statuses["shop"].failures) == ("Aborted", ())
 
 
 def test_abort_goes_back_even_where_the_rollout_is_paused() -> None:

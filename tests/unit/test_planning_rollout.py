@@ -140,6 +140,7 @@ class TestNodes:
         cluster.answer()
         cluster.looks()
         assert cluster.conditions("shop")["Ready"] == "True"
+        assert sorted(cluster.told("shop")) == ["n2", "n3"]
         assert cluster.statuses["shop"].message == "2 of 3 nodes ready, 1 NotReady"
         cluster.set_ready("n1", True)
         cluster.looks()
