@@ -20,6 +20,8 @@ from clew_operator.planning.world import Event, NodeFacts, Plan, PolicyFacts, Wo
 START = datetime(2026, 11, 25, 10, 0, 0, tzinfo=UTC)
 THREE_STEPS = [{"nodes": "1", "soak": "2m"}, {"nodes": "30%", "soak": "5m"}, {"nodes": "100%"}]
 
+NOT_FOUND = "no kernel function tcp_sendmsgg; near: tcp_sendmsg"
+
 
 class Cluster:
     """What exists, and the time. ``look()`` is one look of the operator, carried out in full."""
@@ -53,7 +55,7 @@ class Cluster:
         }
         metadata = {
             "name": name,
-            "uid": f"uid-{name}-{self.made}" if old is None else old.metadata.uid,
+            "uid": f"uid-{name[:8]}-{self.made}" if old is None else old.metadata.uid,
             "creationTimestamp": format_time(self.now) if old is None else old.metadata.creation_timestamp,
         }
         document = {"apiVersion": "clew.dev/v1alpha1", "kind": "TracingPolicy", "metadata": metadata, "spec": spec}
@@ -99,6 +101,10 @@ class Cluster:
         """The agents of these nodes (of all, if none is named) report on each policy that they were told."""
         for name in names or tuple(self.tracings):
             self.report(name, {entry.name: (state, reason, message) for entry in self.tracings[name].spec.policies})
+
+    def fail(self, *names: str) -> None:
+        """The agents of these nodes (of all, if none is named) report that they cannot enforce what they were told."""
+        self.answer(*names, state="Failed", reason="FunctionNotFound", message=NOT_FOUND)
 
     def report(self, name: str, states: dict[str, tuple[str, str, str]]) -> None:
         """One agent's report: what it says of each policy that it was told; policies that are not named keep their report."""
@@ -196,6 +202,10 @@ class Cluster:
     def reason(self, policy: str) -> str:
         """The reason of the policy's condition Ready."""
         return self.statuses[policy].conditions[0].reason
+
+    def times(self, policy: str) -> dict[str, str]:
+        """Type and time of day of the last transition of the policy's conditions."""
+        return {condition.type: condition.last_transition_time[11:19] for condition in self.statuses[policy].conditions}
 
     def take_events(self) -> list[tuple[str, str]]:
         """Reason and message of the events since this was asked last."""

@@ -1,13 +1,7 @@
 """A step that fails: an answer, silence, what is done about it, and how it ends."""
 
-from dataclasses import replace
+from tests.unit.planning_world import NOT_FOUND, Cluster
 
-import pytest
-from clew_operator.planning.plan import plan
-
-from tests.unit.planning_world import Cluster
-
-NOT_FOUND = "no kernel function tcp_sendmsgg; near: tcp_sendmsg"
 ROLLOUT = {"steps": [{"nodes": "50%", "soak": "1m"}, {"nodes": "100%"}], "maxUnavailable": "2"}
 
 
@@ -22,17 +16,13 @@ def rolling(**rollout: str) -> tuple[Cluster, str, str, list[str]]:
     return cluster, stable, newest, cluster.having("shop", newest)
 
 
-def fail(cluster: Cluster, *nodes: str) -> None:
-    cluster.answer(*nodes, state="Failed", reason="FunctionNotFound", message=NOT_FOUND)
-
-
 def test_one_node_that_fails_takes_every_node_back_to_the_stable_revision() -> None:
     cluster, stable, newest, (first, second) = rolling()
     cluster.answer(second)
     cluster.looks()
     told = cluster.having("shop", newest)
     assert len(told) == 3
-    fail(cluster, first)
+    cluster.fail(first)
     cause = f"{first}: FunctionNotFound: {NOT_FOUND}"
     advice = "edit the policy, or run `kubectl clew retry shop`"
     cluster.look()
@@ -62,7 +52,7 @@ def test_where_nothing_was_stable_before_the_policy_is_taken_off() -> None:
     cluster = Cluster(nodes=8)
     revision = cluster.apply("shop", rollout=ROLLOUT)
     cluster.looks()
-    fail(cluster, cluster.having("shop", revision)[0])
+    cluster.fail(cluster.having("shop", revision)[0])
     cluster.looks()
     cluster.answer()
     cluster.looks()
@@ -72,7 +62,7 @@ def test_where_nothing_was_stable_before_the_policy_is_taken_off() -> None:
 
 def test_on_failure_pause_stops_where_it_is() -> None:
     cluster, stable, newest, (first, second) = rolling(onFailure="Pause")
-    fail(cluster, first)
+    cluster.fail(first)
     cluster.looks()
     cluster.answer(second)
     cluster.wait(hours=1)
@@ -88,7 +78,7 @@ def test_on_failure_pause_stops_where_it_is() -> None:
 
 def test_pause_edited_to_rollback_rolls_back() -> None:
     cluster, stable, newest, (first, _) = rolling(onFailure="Pause")
-    fail(cluster, first)
+    cluster.fail(first)
     cluster.looks()
     cluster.apply("shop", size=2, rollout=ROLLOUT)
     cluster.looks()
@@ -103,7 +93,7 @@ def test_a_failure_in_the_soak_fails_the_step() -> None:
         cluster.answer()
         cluster.looks()
     assert cluster.reason("shop") == "Soaking"
-    fail(cluster, cluster.having("shop", newest)[0])
+    cluster.fail(cluster.having("shop", newest)[0])
     cluster.looks()
     assert cluster.conditions("shop")["Stalled"] == "True"
 
@@ -200,7 +190,7 @@ def test_silent_nodes_that_fill_max_unavailable_hold_a_rollback_where_it_is() ->
 
 def test_an_edit_while_stalled_begins_anew() -> None:
     cluster, stable, newest, (first, _) = rolling()
-    fail(cluster, first)
+    cluster.fail(first)
     cluster.looks()
     cluster.answer()
     cluster.looks()
@@ -217,7 +207,7 @@ def test_an_edit_in_a_rollback_begins_anew_and_keeps_to_max_unavailable() -> Non
     cluster, _, newest, (first, second) = rolling()
     cluster.answer(second)
     cluster.looks()
-    fail(cluster, first)
+    cluster.fail(first)
     cluster.looks()
     third = cluster.apply("shop", size=3)
     cluster.looks()
@@ -228,7 +218,7 @@ def test_an_edit_in_a_rollback_begins_anew_and_keeps_to_max_unavailable() -> Non
 
 def test_an_edit_of_the_rollout_alone_does_not_try_a_failed_revision_again() -> None:
     cluster, stable, _, (first, _) = rolling()
-    fail(cluster, first)
+    cluster.fail(first)
     cluster.looks()
     cluster.answer()
     cluster.looks()
@@ -241,7 +231,7 @@ def test_an_edit_of_the_rollout_alone_does_not_try_a_failed_revision_again() -> 
 
 def test_back_to_the_stable_revision_while_stalled_is_ready_again() -> None:
     cluster, stable, _, (first, _) = rolling()
-    fail(cluster, first)
+    cluster.fail(first)
     cluster.looks()
     cluster.answer()
     cluster.apply("shop", size=1)
@@ -253,7 +243,7 @@ def test_back_to_the_stable_revision_while_stalled_is_ready_again() -> None:
 def test_a_paused_policy_that_fails_is_rolled_back_when_it_goes_on() -> None:
     cluster, stable, newest, (first, second) = rolling()
     cluster.apply("shop", size=2, rollout={**ROLLOUT, "paused": True})
-    fail(cluster, first)
+    cluster.fail(first)
     cluster.looks()
     assert cluster.having("shop", newest) == [first, second]
     assert f"; paused with 2 nodes on {newest}; " in cluster.statuses["shop"].message
@@ -266,70 +256,11 @@ def test_many_failures_are_counted_and_the_first_few_named() -> None:
     cluster = Cluster(nodes=9)
     cluster.apply("shop", rollout={"maxUnavailable": "100%", "onFailure": "Pause"})
     cluster.looks()
-    fail(cluster, "n4")
+    cluster.fail("n4")
     cluster.looks()
-    fail(cluster)
+    cluster.fail()
     cluster.looks()
     status = cluster.statuses["shop"]
     assert [failure.node for failure in status.failures] == ["n5", "n3", "n2", "n1", "n4"]
     assert status.nodes.failed == 9
     assert status.message.startswith("n4: FunctionNotFound: ")
-
-
-class TestStable:
-    """Nodes that cannot enforce a revision that is stable."""
-
-    def test_a_node_that_fails_later_stalls_the_policy_until_it_is_mended(self) -> None:
-        cluster = Cluster(nodes=3)
-        revision = cluster.apply("shop")
-        cluster.roll_out("shop")
-        cluster.take_events()
-        fail(cluster, "n2")
-        cluster.looks()
-        message = f"n2: FunctionNotFound: {NOT_FOUND}; 2 of 3 nodes ready; it is the stable revision: mend the node, or edit the policy"
-        assert cluster.statuses["shop"].message == message
-        assert cluster.conditions("shop") == {"Ready": "False", "Reconciling": "False", "Stalled": "True"}
-        assert cluster.having("shop", revision) == ["n1", "n2", "n3"]
-        assert cluster.take_events() == [("FunctionNotFound", message)]
-        cluster.answer("n2")
-        cluster.looks()
-        assert cluster.statuses["shop"].message == "3 of 3 nodes ready"
-        assert (cluster.statuses["shop"].failures, cluster.statuses["shop"].nodes.failed) == ((), 0)
-
-    def test_a_new_node_that_stays_silent_stalls_it_by_the_deadline(self) -> None:
-        cluster = Cluster(nodes=2)
-        cluster.apply("shop")
-        cluster.roll_out("shop")
-        cluster.add_node("n3")
-        waiting = cluster.looks()
-        assert cluster.statuses["shop"].message == "2 of 3 nodes ready, waiting for n3 (silent), until 2026-11-25T10:10:00Z at most"
-        assert waiting.wake is not None
-        cluster.now = waiting.wake
-        assert cluster.looks().wake is None
-        assert (cluster.reason("shop"), cluster.conditions("shop")["Stalled"]) == ("ProgressDeadlineExceeded", "True")
-        cluster.answer("n3")
-        cluster.looks()
-        assert cluster.conditions("shop")["Ready"] == "True"
-
-    def test_an_agent_that_starts_again_has_the_whole_deadline(self) -> None:
-        cluster = Cluster(nodes=2)
-        cluster.apply("shop")
-        cluster.roll_out("shop")
-        cluster.wait(hours=3)
-        cluster.answer("n1", state="Pending", reason="Building")
-        cluster.looks()
-        assert cluster.statuses["shop"].message == "1 of 2 nodes ready, waiting for n1 (pending), until 2026-11-25T13:10:00Z at most"
-
-
-class TestOperatorEnds:
-    """An operator that ends in a look leaves nothing that the next one takes for something else."""
-
-    @pytest.mark.parametrize("written", ["statuses", "nodes"])
-    def test_a_failure_is_not_forgotten(self, written: str) -> None:
-        cluster, stable, newest, (first, _) = rolling()
-        fail(cluster, first)
-        planned = plan(cluster.world())
-        cluster.carry_out(replace(planned, statuses={}) if written == "nodes" else replace(planned, assignments={}))
-        cluster.looks()
-        assert cluster.statuses["shop"].rollout.failed_revision == newest
-        assert len(cluster.having("shop", stable)) == 8

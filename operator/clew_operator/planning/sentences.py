@@ -76,7 +76,7 @@ def degraded(case: Case, cause: Failure, progress: Progress, nodes: Sequence[Nod
 def stalled(case: Case, memory: Memory, cause: str, nodes: Sequence[NodeView]) -> str:
     """A revision that failed or was aborted: why, what was done about it, and what to do."""
     advice = f"edit the policy, or run `kubectl clew retry {case.name}`"
-    return f"{cut(cause, 240)}; {_consequence(case, memory, nodes)}; {advice}"
+    return f"{cut(cause, 240)}; {cut(_consequence(case, memory, nodes), 360)}; {advice}"
 
 
 def _consequence(case: Case, memory: Memory, nodes: Sequence[NodeView]) -> str:
@@ -86,10 +86,9 @@ def _consequence(case: Case, memory: Memory, nodes: Sequence[NodeView]) -> str:
     if case.rollout.paused and not memory.state.aborted and left:
         return f"paused with {_nodes(left)} on {case.newest}"
     to = f"back to {memory.stable}" if memory.stable else "back to nothing, as no revision was stable before"
-    if left:
-        return f"rolling {to}, {_nodes(left)} to go"
-    waiting = names([view for view in nodes if view.unanswered])
-    return f"rolled {to}" + (f", waiting for {waiting}" if waiting else "")
+    waiting = names([view for view in nodes if view.unanswered and view.told != case.newest])
+    doing = f"rolling {to}, {_nodes(left)} to go" if left else f"rolled {to}"
+    return doing + (f", waiting for {waiting}" if waiting else "")
 
 
 def _waiting(case: Case, memory: Memory, waiting: Sequence[NodeView], nodes: Sequence[NodeView]) -> str:
