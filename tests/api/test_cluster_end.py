@@ -6,17 +6,17 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from clew_lab.agent import process_tree
 from clew_lab.cluster import Cluster, ClusterError, keeper, start_cluster
+from clew_lab.image import cache_dir
 
+from tests.kernel.until import until
 from tests.unit.process_ends import await_all, ends_of
 
-ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 OWNER = """
 import sys
 from clew_lab.cluster import start_cluster
@@ -34,21 +34,31 @@ def listens(url: str) -> bool:
         return probe.connect_ex((address.hostname, address.port)) == 0
 
 
+def environment() -> dict[str, str]:
+    """What a Python of its own needs to find the lab."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+
+
 def clew_lab(*arguments: str) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "clew_lab.main", "cluster", *arguments]
-    return subprocess.run(argv, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    return subprocess.run(argv, env=environment(), capture_output=True, text=True, check=False)
 
 
-@contextmanager
-def brought_up() -> Iterator[tuple[str, str]]:
-    """The name of a cluster that the command line has brought up, and what it printed; ended if the body has not done so."""
-    name = f"test-{os.getpid()}"
-    done = clew_lab("up", "--name", name)
+@pytest.fixture
+def brought_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """What the command line printed when it brought up the cluster `test`, in a cache that has only the programs of the user's.
+
+    The cluster is ended if the test has not done so.
+    """
+    own = tmp_path / "clew" / "lab"
+    own.mkdir(parents=True)
+    for shared in ("cluster", "ports"):
+        (own / shared).symlink_to(cache_dir() / shared)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    done = clew_lab("up", "--name", "test")
     assert done.returncode == 0, done.stderr
-    try:
-        yield name, done.stdout
-    finally:
-        clew_lab("down", "--name", name)
+    yield done.stdout
+    clew_lab("down", "--name", "test")
 
 
 def test_two_clusters_side_by_side_know_nothing_of_each_other(cluster: Cluster) -> None:
@@ -73,13 +83,14 @@ def test_a_cluster_that_has_ended_leaves_no_process_no_port_and_no_file() -> Non
 
 def test_a_cluster_does_not_outlive_a_process_that_is_killed(tmp_path: Path) -> None:
     argv = [sys.executable, "-c", OWNER]
-    environment = ENVIRONMENT | {"TMPDIR": str(tmp_path)}
-    with subprocess.Popen(argv, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
+    own = environment() | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(argv, env=own, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         ends = ends_of(int(pid) for pid in owner.stdout.readline().split())
         assert len(ends) == 5
         owner.kill()
         await_all(ends)
+    until(lambda: list(tmp_path.iterdir()), lambda left: left == [], lambda: f"{tmp_path} still holds the cluster's folder")
 
 
 def test_a_start_that_fails_tells_which_component_ended_and_what_it_said(tmp_path: Path) -> None:
@@ -91,38 +102,35 @@ def test_a_start_that_fails_tells_which_component_ended_and_what_it_said(tmp_pat
     assert not folder.exists()
 
 
-def test_what_the_command_brings_up_stays_until_it_is_told_to_end() -> None:
-    with brought_up() as (name, line):
-        ready = subprocess.run(["sh", "-c", f"{line}\nkubectl get --raw /readyz"], capture_output=True, text=True, check=True)
-        assert ready.stdout == "ok"
-        kubeconfig = keeper.status()[name]
-        assert f"{name} {kubeconfig}" in clew_lab("status").stdout.splitlines()
-        again = clew_lab("up", "--name", name)
-        assert again.returncode == 1
-        assert again.stderr == f"clew-lab: cluster {name} is up already: `clew-lab cluster down --name {name}` ends it\n"
-        ends = ends_of(process_tree(keeper.pid_of(name)))
-        assert len(ends) == 7
-        assert clew_lab("down", "--name", name).stdout == f"cluster {name} has ended\n"
-        await_all(ends, patience=5)
-        assert not kubeconfig.parent.exists()
-        assert name not in keeper.status()
-        assert (
-            clew_lab("down", "--name", name).stderr
-            == f"clew-lab: no cluster {name} is up; `clew-lab cluster status` lists those that are\n"
-        )
+def test_what_the_command_brings_up_stays_until_it_is_told_to_end(brought_up: str) -> None:
+    ready = subprocess.run(["sh", "-c", f"{brought_up}\nkubectl get --raw /readyz"], capture_output=True, text=True, check=True)
+    assert ready.stdout == "ok"
+    kubeconfig = keeper.status()["test"]
+    assert clew_lab("status").stdout == f"test {kubeconfig}\n"
+    again = clew_lab("up", "--name", "test")
+    assert again.returncode == 1
+    assert again.stderr == "clew-lab: cluster test is up already: `clew-lab cluster down --name test` ends it\n"
+    ends = ends_of(process_tree(keeper.pid_of("test")))
+    assert len(ends) == 8
+    assert clew_lab("down", "--name", "test").stdout == "cluster test has ended\n"
+    await_all(ends, patience=5)
+    assert not kubeconfig.parent.exists()
+    assert clew_lab("status").stdout == "no cluster is up\n"
+    no_more = clew_lab("down", "--name", "test")
+    assert no_more.returncode == 1
+    assert no_more.stderr == "clew-lab: no cluster test is up; `clew-lab cluster status` lists those that are\n"
 
 
-def test_a_cluster_does_not_outlive_its_keeper_and_the_next_of_its_name_is_fresh() -> None:
-    with brought_up() as (name, line):
-        subprocess.run(["sh", "-c", f"{line}\nkubectl create configmap earlier"], capture_output=True, check=True)
-        pid = keeper.pid_of(name)
-        ends = ends_of(process_tree(pid))
-        os.kill(pid, signal.SIGKILL)
-        await_all(ends)
-        assert name not in keeper.status()
-        assert clew_lab("up", "--name", name).returncode == 0
-        found = subprocess.run(["sh", "-c", f"{line}\nkubectl get configmap earlier"], capture_output=True, text=True, check=False)
-        assert "NotFound" in found.stderr
+def test_a_cluster_does_not_outlive_its_keeper_and_the_next_of_its_name_is_fresh(brought_up: str) -> None:
+    subprocess.run(["sh", "-c", f"{brought_up}\nkubectl create configmap earlier"], capture_output=True, check=True)
+    pid = keeper.pid_of("test")
+    ends = ends_of(process_tree(pid))
+    os.kill(pid, signal.SIGKILL)
+    await_all(ends)
+    assert keeper.status() == {}
+    use = clew_lab("up", "--name", "test").stdout
+    found = subprocess.run(["sh", "-c", f"{use}\nkubectl get configmap earlier"], capture_output=True, text=True, check=False)
+    assert found.stderr == 'Error from server (NotFound): configmaps "earlier" not found\n'
 
 
 def test_a_name_that_cannot_be_a_folder_is_refused() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
 import ssl
 import subprocess
 import tempfile
@@ -192,12 +191,10 @@ def start_cluster(folder: Path | None = None) -> Iterator[Cluster]:
     Raises :class:`clew_lab.cluster.programs.ProgramsMissing` and :class:`ClusterError`.
     """
     built = programs.find_programs()
-    home = Path(tempfile.mkdtemp(prefix="clew-cluster-")) if folder is None else folder
-    home.mkdir(exist_ok=True)
-    try:
-        with programs.in_use(built), ports.reserved(cache_dir() / "ports") as reserved, ProcessGroup(home) as group:
+    with programs.in_use(built), ports.reserved(cache_dir() / "ports") as reserved:
+        home = Path(tempfile.mkdtemp(prefix="clew-cluster-")) if folder is None else folder
+        home.mkdir(exist_ok=True)
+        with ProcessGroup(home) as group:
             cluster = Cluster(home, built, reserved, group)
             cluster.start()
             yield cluster
-    finally:
-        shutil.rmtree(home, ignore_errors=True)

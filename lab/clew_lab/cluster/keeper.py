@@ -8,7 +8,6 @@ never a guess.
 import fcntl
 import os
 import re
-import shutil
 import signal
 import struct
 import subprocess
@@ -49,17 +48,10 @@ def up(name: str) -> Path:
 
 
 def down(name: str) -> None:
-    """End that cluster, or clear up after one whose keeper was killed; when this returns, nothing of it is left.
-
-    Raises :class:`ClusterError` if there is no such cluster.
-    """
+    """End that cluster; when this returns, nothing of it is left. Raises :class:`ClusterError` if it is not up."""
     with _lock(name).open("a") as lock:
-        if _holder(lock) is not None:
-            os.kill(pid_of(name), signal.SIGTERM)
-        elif not _folder(name).exists():
-            raise ClusterError(_not_up(name))
+        os.kill(pid_of(name), signal.SIGTERM)
         fcntl.lockf(lock, fcntl.LOCK_EX)
-        shutil.rmtree(_folder(name), ignore_errors=True)
 
 
 def status() -> dict[str, Path]:
@@ -67,8 +59,9 @@ def status() -> dict[str, Path]:
     found = {}
     for path in sorted(_base().glob("*.lock")):
         with path.open("a") as lock:
-            if _holder(lock) is not None:
-                found[path.stem] = Files(_folder(path.stem)).kubeconfig(ADMIN)
+            pid = _holder(lock)
+        if pid is not None:
+            found[path.stem] = Files(_folder(path.stem, pid)).kubeconfig(ADMIN)
     return found
 
 
@@ -77,7 +70,7 @@ def pid_of(name: str) -> int:
     with _lock(name).open("a") as lock:
         pid = _holder(lock)
     if pid is None:
-        raise ClusterError(_not_up(name))
+        raise ClusterError(f"no cluster {name} is up; `clew-lab cluster status` lists those that are")
     return pid
 
 
@@ -86,8 +79,7 @@ def keep(name: str) -> None:
     with _lock(name).open("a") as lock:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        shutil.rmtree(_folder(name), ignore_errors=True)
-        with start_cluster(_folder(name)) as cluster:
+        with start_cluster(_folder(name, os.getpid())) as cluster:
             print(cluster.kubeconfig, flush=True)
             signal.pause()
 
@@ -103,12 +95,9 @@ def _base() -> Path:
     return cache_dir() / "clusters"
 
 
-def _folder(name: str) -> Path:
-    return _base() / name
-
-
-def _not_up(name: str) -> str:
-    return f"no cluster {name} is up; `clew-lab cluster status` lists those that are"
+def _folder(name: str, pid: int) -> Path:
+    """Return the folder of the cluster of that keeper: another for each, so that no end of one reaches the next of its name."""
+    return _base() / f"{name}.{pid}"
 
 
 def _lock(name: str) -> Path:
