@@ -103,8 +103,8 @@ def test_a_start_that_fails_tells_which_component_ended_and_what_it_said(tmp_pat
 
 
 def test_what_the_command_brings_up_stays_until_it_is_told_to_end(brought_up: str) -> None:
-    ready = subprocess.run(["sh", "-c", f"{brought_up}\nkubectl get --raw /readyz"], capture_output=True, text=True, check=True)
-    assert ready.stdout == "ok"
+    nodes = subprocess.run(["sh", "-c", f"{brought_up}\nkubectl get nodes -o name"], capture_output=True, text=True, check=True)
+    assert nodes.stdout.split() == ["node/node-0", "node/node-1", "node/node-2"]
     kubeconfig = keeper.status()["test"]
     assert clew_lab("status").stdout == f"test {kubeconfig}\n"
     again = clew_lab("up", "--name", "test")

@@ -25,15 +25,18 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _FLOCK = "hhqqi"  # struct flock of fcntl(2)
 
 
-def up(name: str) -> Path:
-    """Start a cluster of that name and leave it running; return its admin's kubeconfig. Raises :class:`ClusterError`."""
+def up(name: str, nodes: int) -> Path:
+    """Start a cluster of that name, with so many nodes that kwok plays, and leave it running; return its admin's kubeconfig.
+
+    Raises :class:`ClusterError`.
+    """
     with _lock(name).open("a") as lock:
         if _holder(lock) is not None:
             raise ClusterError(f"cluster {name} is up already: `clew-lab cluster down --name {name}` ends it")
     log = _base() / f"{name}.log"
     with log.open("wb") as said:
         keeper = subprocess.Popen(
-            [sys.executable, "-m", __name__, name],
+            [sys.executable, "-m", __name__, name, str(nodes)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=said,
@@ -74,12 +77,13 @@ def pid_of(name: str) -> int:
     return pid
 
 
-def keep(name: str) -> None:
+def keep(name: str, nodes: int) -> None:
     """Run a cluster until this process is told to end by SIGTERM. This is the keeper's whole life."""
     with _lock(name).open("a") as lock:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         with start_cluster(_folder(name, os.getpid())) as cluster:
+            cluster.add_nodes(nodes)
             print(cluster.kubeconfig, flush=True)
             signal.pause()
 
@@ -109,4 +113,4 @@ def _lock(name: str) -> Path:
 
 
 if __name__ == "__main__":
-    keep(sys.argv[1])
+    keep(sys.argv[1], int(sys.argv[2]))
