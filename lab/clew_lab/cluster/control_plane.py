@@ -193,7 +193,7 @@ def start_cluster(folder: Path | None = None) -> Iterator[Cluster]:
     built = programs.find_programs()
     with programs.in_use(built), ports.reserved(cache_dir() / "ports") as reserved:
         home = Path(tempfile.mkdtemp(prefix="clew-cluster-")) if folder is None else folder
-        home.mkdir(exist_ok=True)
+        home.mkdir(mode=0o700, exist_ok=True)  # it holds the admin's token
         with ProcessGroup(home) as group:
             cluster = Cluster(home, built, reserved, group)
             cluster.start()

@@ -17,6 +17,8 @@ from typing import IO
 
 from clew_lab.cluster.components import ADMIN, Files
 from clew_lab.cluster.control_plane import ClusterError, start_cluster
+from clew_lab.cluster.ports import NoPorts
+from clew_lab.cluster.programs import find_programs
 from clew_lab.image import cache_dir
 
 __all__ = ["down", "pid_of", "status", "up"]
@@ -28,8 +30,9 @@ _FLOCK = "hhqqi"  # struct flock of fcntl(2)
 def up(name: str, nodes: int) -> Path:
     """Start a cluster of that name, with so many nodes that kwok plays, and leave it running; return its admin's kubeconfig.
 
-    Raises :class:`ClusterError`.
+    Raises :class:`ClusterError` and :class:`clew_lab.cluster.programs.ProgramsMissing`.
     """
+    find_programs()
     with _lock(name).open("a") as lock:
         if _holder(lock) is not None:
             raise ClusterError(f"cluster {name} is up already: `clew-lab cluster down --name {name}` ends it")
@@ -46,7 +49,8 @@ def up(name: str, nodes: int) -> Path:
     with keeper.stdout as stream:
         kubeconfig = stream.readline().decode().strip()
     if not kubeconfig:
-        raise ClusterError(f"cluster {name} did not start (status {keeper.wait()}):\n{log.read_text(errors='replace').strip()}")
+        keeper.wait()
+        raise ClusterError(f"cluster {name} did not start: {log.read_text(errors='replace').strip()}")
     return Path(kubeconfig)
 
 
@@ -113,4 +117,7 @@ def _lock(name: str) -> Path:
 
 
 if __name__ == "__main__":
-    keep(sys.argv[1], int(sys.argv[2]))
+    try:
+        keep(sys.argv[1], int(sys.argv[2]))
+    except (ClusterError, NoPorts) as problem:
+        raise SystemExit(str(problem)) from None
