@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from clew_crds.node import State
+from clew_crds.status import PolicyStatus
 from clew_crds.values import parse_amount
 from clew_operator.planning.plan import plan
 from clew_operator.planning.world import Plan
@@ -126,9 +128,7 @@ class Promises(RuleBasedStateMachine):
     @rule(names=st.sets(st.sampled_from(NODES)), statuses=st.booleans())
     def die_in_a_look(self, names: set[str], statuses: bool) -> None:
         """The operator ends when it has written some NodeTracings, and perhaps the statuses."""
-        planned = self._plan()
-        some = {name: entries for name, entries in planned.assignments.items() if name in names}
-        self._carry_out(replace(planned, assignments=some, statuses=planned.statuses if statuses else {}))
+        self._carry_out(self._plan(), names, statuses)
 
     def _plan(self) -> Plan:
         planned = plan(self.cluster.world())
@@ -136,13 +136,15 @@ class Promises(RuleBasedStateMachine):
         assert planned.wake is None or planned.wake > self.cluster.now
         return planned
 
-    def _carry_out(self, planned: Plan) -> None:
+    def _carry_out(self, planned: Plan, names: Iterable[str] | None = None, statuses: bool = True) -> None:
+        """Carry out the plan for the nodes of these names (of all), with or without its statuses, and hold it to the promises."""
+        written = {name: told for name, told in planned.assignments.items() if names is None or name in names}
         before = {name: self._told(name) for name in self.cluster.policies}
         changing = {name: self._changing(name) for name in self.cluster.policies}
         broken = {name: self._broken(name) for name in self.cluster.policies}
         stepped = {name: self._in_step(name) for name in self.cluster.policies}
         gone = self._gone()
-        self.cluster.carry_out(planned)
+        self.cluster.carry_out(replace(planned, assignments=written, statuses=planned.statuses if statuses else {}))
         retried = {event.policy for event in planned.events if event.reason == "Retried"}
         for name in self.cluster.policies:
             for node in self.cluster.tracings:
@@ -154,16 +156,15 @@ class Promises(RuleBasedStateMachine):
             newest = self.cluster.newest(name)
             if broken[name] and name not in retried:
                 assert not [node for node in fresh if self._told(name)[node] == newest], "told beyond a failing step"
-            self._assert_within_step(name, stepped[name])
+            self._assert_within_step(planned.statuses[name], name, stepped[name])
 
     def _assert_within_budget(self, name: str, before: set[str]) -> None:
         most = parse_amount(self.cluster.policies[name].spec.rollout.max_unavailable).of(len(self.cluster.nodes))
         changing = self._changing(name)
         assert changing <= before or len(changing) <= most, f"{name}: {sorted(changing)} are changing, {most} may"
 
-    def _assert_within_step(self, name: str, before: int) -> None:
-        status = self.cluster.statuses.get(name)
-        if status is None or status.revision != self.cluster.newest(name) or status.stable_revision == status.revision:
+    def _assert_within_step(self, status: PolicyStatus, name: str, before: int) -> None:
+        if status.stable_revision == status.revision:
             return
         step = self.cluster.policies[name].spec.rollout.steps[status.rollout.step - 1]
         assert self._in_step(name) <= max(before, step.amount.of(len(self.cluster.nodes)))

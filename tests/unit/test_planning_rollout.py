@@ -1,8 +1,9 @@
 """The rollout of one policy where nothing fails: steps, soak, maxUnavailable, nodes that come, go and turn, edits on the way."""
 
 import pytest
-
+from clew_operator.planning.order import ordered
 from clew_operator.planning.plan import plan
+
 from tests.unit.planning_world import THREE_STEPS, Cluster
 
 
@@ -62,6 +63,12 @@ def test_no_more_than_max_unavailable_change_at_one_time(cluster: Cluster) -> No
     cluster.looks()
     assert len(cluster.having("shop", revision)) == 5
     assert (cluster.statuses["shop"].nodes.ready, cluster.statuses["shop"].nodes.silent) == (2, 3)
+
+
+def test_nodes_are_told_in_the_order_of_the_rollout(cluster: Cluster) -> None:
+    cluster.apply("shop", rollout={"maxUnavailable": "3"})
+    cluster.looks()
+    assert set(cluster.told("shop")) == set(ordered(cluster.nodes.values(), frozenset(), "shop")[:3])
 
 
 def test_a_steady_state_writes_nothing_however_long_it_lasts(cluster: Cluster) -> None:
