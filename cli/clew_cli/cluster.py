@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import urllib3
+import yaml
 from clew_crds.policy import API_VERSION
 from kubernetes import client, config, watch
 from kubernetes.client.exceptions import ApiException
 
 from clew_cli.errors import CommandError, NotThereError
 from clew_cli.seen import Resource
+from clew_cli.terminal import one_line
 
 FIELD_MANAGER = "kubectl-clew"
 GROUP, VERSION = API_VERSION.split("/")
@@ -29,6 +31,9 @@ _PAGE = 500
 _WATCH_SECONDS = 300
 _ANSWER_SECONDS = 30
 _PAUSES = (1, 2, 4, 8, 15, 30)
+
+_CONFIGURATION_ERRORS = (config.ConfigException, yaml.YAMLError, OSError, AttributeError, KeyError, TypeError, ValueError)
+"""What the package raises for kubeconfig files: it looks into them as if they were right."""
 
 
 class _Unreachable(CommandError):
@@ -164,19 +169,18 @@ class _TooOldError(CommandError):
 
 
 def _configure(settings: client.Configuration, kubeconfig: str | None, context: str | None) -> None:
+    """As kubectl: the named file; else those of KUBECONFIG, or the one in the home folder; else, in a pod, the pod's account."""
     files = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
     there = any(Path(one).expanduser().exists() for one in files.split(os.pathsep) if one)
     try:
-        if not there and kubeconfig is None and context is None:
-            config.load_incluster_config(client_configuration=settings)
-        elif not there:
-            raise CommandError(f"no cluster is configured: {files} is not there")
-        else:
+        if there or kubeconfig is not None or context is not None:
             config.load_kube_config(files, context, settings, persist_config=False)
-    except config.ConfigException as error:
-        if not there:
-            raise CommandError(f"no cluster is configured: {files} is not there; set KUBECONFIG or --kubeconfig") from error
-        raise CommandError(f"the configuration in {files} cannot be used: {error}") from error
+        else:
+            config.load_incluster_config(client_configuration=settings)
+    except _CONFIGURATION_ERRORS as error:
+        if there:
+            raise CommandError(f"the configuration in {files} cannot be used: {one_line(str(error))}") from error
+        raise CommandError(f"no cluster is configured: {files} is not there; set KUBECONFIG or --kubeconfig") from error
 
 
 def _status(error: ApiException) -> Mapping[str, Any]:

@@ -128,8 +128,9 @@ def _place(place: Place, newest: str | None) -> Item:
 
 def _refusals(found: Sequence[Refusal]) -> Iterator[Item]:
     for one in found[:_REFUSALS_SHOWN]:
-        why = f"{one.state} on {_names(one.nodes)}: {_why(one.reason, one.message)}"
-        yield Item(one.function or one.reason, why, STATE_TONES[one.state])
+        why = _why(one.reason, one.message) if one.function else one_line(one.message)
+        text = f"{one.state} on {_names(one.nodes)}"
+        yield Item(one.function or one.reason, f"{text}: {why}" if why else text, STATE_TONES[one.state])
     if len(found) > _REFUSALS_SHOWN:
         yield Item("…", f"{len(found) - _REFUSALS_SHOWN} more; -o yaml has them all")
 
