@@ -17,6 +17,7 @@ from clew_crds.values import DURATION_PATTERN, parse_duration
 
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
 _HOUR = 3600 * 10**9
+_INDEX_MAX = 11
 
 
 def _at_most_an_hour(text: str) -> None:
@@ -73,7 +74,7 @@ class Argument(Model):
 
     name: ArgumentName | None = None
     """The parameter's name in the kernel's source. Either this or index."""
-    index: Annotated[int, Whole(0, 11)] | None = None
+    index: Annotated[int, Whole(0, _INDEX_MAX)] | None = None
     """The parameter's position, counted from 0. Either this or name."""
     field: FieldPath | None = None
     """A member to read in the structure that the argument points to, with dots between the levels."""
@@ -103,7 +104,9 @@ class Argument(Model):
 def _output(argument: str) -> str:
     """``Argument.output`` in CEL, of the variable ``argument``."""
     last = f"{argument}.field.substring({argument}.field.lastIndexOf('.') + 1)"
-    named = f"has({argument}.name) ? {argument}.name : has({argument}.index) ? 'arg' + string({argument}.index) : ''"
+    # The API server must know how long the name may get; of a number turned into text it does not.
+    numbered = "".join(f"{argument}.index == {index} ? 'arg{index}' : " for index in range(_INDEX_MAX + 1))
+    named = f"has({argument}.name) ? {argument}.name : !has({argument}.index) ? '' : {numbered}''"
     return f"(has({argument}.__as__) ? {argument}.__as__ : has({argument}.field) ? {last} : {named})"
 
 

@@ -65,14 +65,17 @@ class RolloutStep(Model):
         return parse_duration(self.soak)
 
 
-_PERCENTAGES = "self.steps.filter(s, s.nodes.endsWith('%')).map(s, int(s.nodes.replace('%', '')))"
-_COUNTS = "self.steps.filter(s, !s.nodes.endsWith('%')).map(s, int(s.nodes))"
-_EACH_ONCE = "self.steps.all(s, self.steps.exists_one(t, t.nodes == s.nodes))"
+STEPS_MAX = 16
 
-# Steps that are no amounts are refused by their own rule; here they would fail int().
+# CEL has no index in its loops, so the rule goes over the numbers that an index may be. Steps that are no amounts are refused by a
+# rule of their own; here they would fail int().
+_NUMBERS = list(range(STEPS_MAX))
+_LATER = "i >= j || j >= size(self.steps)"
+_OTHER_SORT = "self.steps[i].nodes.endsWith('%') != self.steps[j].nodes.endsWith('%')"
+_MORE = "int(self.steps[i].nodes.replace('%', '')) < int(self.steps[j].nodes.replace('%', ''))"
 _GROW = Rule(
     f"!has(self.steps) || !self.steps.all(s, s.nodes.matches(r'{AMOUNT_PATTERN}')) || "
-    f"{_PERCENTAGES}.isSorted() && {_COUNTS}.isSorted() && {_EACH_ONCE}",
+    f"{_NUMBERS}.all(i, {_NUMBERS}.all(j, {_LATER} || {_OTHER_SORT} || {_MORE}))",
     "more than in the step before",
     "steps",
     part="nodes",
@@ -94,7 +97,7 @@ class Rollout(Model):
     """Whether the rollout stands still where it is."""
     max_unavailable: NodeAmount = "10%"
     """How many nodes may be changing at one time: a count, or a percentage of all nodes."""
-    steps: Annotated[tuple[RolloutStep, ...], Field(min_length=1, max_length=16)] = (RolloutStep(nodes="100%"),)
+    steps: Annotated[tuple[RolloutStep, ...], Field(min_length=1, max_length=STEPS_MAX)] = (RolloutStep(nodes="100%"),)
     """The steps, each with more nodes than the one before; the last one has 100%."""
     progress_deadline: Deadline = "10m"
     """A step that has made no progress for so long has failed."""
