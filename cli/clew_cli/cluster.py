@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -171,16 +171,22 @@ class _TooOldError(CommandError):
 def _configure(settings: client.Configuration, kubeconfig: str | None, context: str | None) -> None:
     """As kubectl: the named file; else those of KUBECONFIG, or the one in the home folder; else, in a pod, the pod's account."""
     files = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
-    there = any(Path(one).expanduser().exists() for one in files.split(os.pathsep) if one)
+    there = [path for path in (Path(one).expanduser() for one in files.split(os.pathsep) if one) if path.exists()]
     try:
         if there or kubeconfig is not None or context is not None:
-            config.load_kube_config(files, context, settings, persist_config=False)
+            config.load_kube_config(files, context or _current_context(there), settings, persist_config=False)
         else:
             config.load_incluster_config(client_configuration=settings)
     except _CONFIGURATION_ERRORS as error:
         if there:
             raise CommandError(f"the configuration in {files} cannot be used: {one_line(str(error))}") from error
         raise CommandError(f"no cluster is configured: {files} is not there; set KUBECONFIG or --kubeconfig") from error
+
+
+def _current_context(files: Sequence[Path]) -> str | None:
+    """The first file's that names one, as with kubectl. (The package would take the last file's.)"""
+    found = ((yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("current-context") for file in files)
+    return next(filter(None, found), None)
 
 
 def _status(error: ApiException) -> Mapping[str, Any]:

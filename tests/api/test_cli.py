@@ -5,6 +5,7 @@ import os
 import pty
 import queue
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ import yaml
 from clew_crds.policy import TracingPolicy
 from clew_crds.revision import enforced, revision_name
 from clew_lab.cluster import Cluster
+
+from tests.api.definitions import install
 
 ROOT = Path(__file__).parents[2]
 API = "clew.dev/v1alpha1"
@@ -40,12 +43,14 @@ class Running:
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(arguments, stdout=pipe, stderr=pipe, text=True, env=environment)
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        for stream in (self.process.stdout, self.process.stderr):
-            threading.Thread(target=self._read, args=(stream,), daemon=True).start()
+        self._readers = [threading.Thread(target=self._read, args=[stream]) for stream in (self.process.stdout, self.process.stderr)]
+        for reader in self._readers:
+            reader.start()
 
     def _read(self, stream: Any) -> None:
-        for line in stream:
-            self._lines.put(line.rstrip("\n"))
+        with stream:
+            for line in stream:
+                self._lines.put(line.rstrip("\n"))
 
     def line(self, beginning: str = "") -> str:
         """The next line that begins so."""
@@ -57,6 +62,12 @@ class Running:
     def interrupt(self) -> int:
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(LONGEST)
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for reader in self._readers:
+            reader.join()
 
 
 Start = Callable[..., Running]
@@ -97,15 +108,13 @@ def start(environment: dict[str, str]) -> Iterator[Start]:
 
     yield begin
     for one in running:
-        one.process.kill()
-        one.process.wait()
+        one.end()
 
 
 @pytest.fixture(scope="module")
 def installed(cluster: Cluster) -> Cluster:
     """The cluster with Clew's kinds and the objects of a rollout in its first step."""
-    cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-    cluster.kubectl("wait", "--for=condition=Established", "--all", "crd", "--timeout=60s")
+    install(cluster)
     cluster.kubectl("apply", "-f", "-", input=json.dumps(POLICY))
     spec = {"policy": "shop", "enforced": {name: value for name, value in SPEC.items() if name != "rollout"}}
     write(cluster, "TracingRevision", REVISION, spec=spec)
@@ -143,7 +152,7 @@ def say(cluster: Cluster, message: str = "Step 1 of 2: 1 of 1 nodes are ready", 
         "revision": REVISION,
         "nodes": {"desired": 3, "updated": 1, "ready": 1},
         "message": message,
-        "rollout": {"step": 1, "steps": 2, "lastProgressTime": BEGAN, "soakStartedTime": BEGAN, **rollout},
+        "rollout": {"step": 1, "steps": 2, "lastProgressTime": BEGAN, **(rollout or {"soakStartedTime": BEGAN})},
         "conditions": [condition],
     }
     write(cluster, "TracingPolicy", "shop", status=status)
@@ -159,10 +168,9 @@ def user(cluster: Cluster, name: str, *rules: str) -> dict[str, str]:
     cluster.kubectl("create", "serviceaccount", name)
     for number, rule in enumerate(rules):
         verb, resource = rule.split()
-        cluster.kubectl("create", "clusterrole", f"{name}-{number}", f"--verb={verb}", f"--resource={resource}.clew.dev")
-        cluster.kubectl(
-            "create", "clusterrolebinding", f"{name}-{number}", f"--clusterrole={name}-{number}", f"--serviceaccount=default:{name}"
-        )
+        role = f"{name}-{number}"
+        cluster.kubectl("create", "clusterrole", role, f"--verb={verb}", f"--resource={resource}.clew.dev")
+        cluster.kubectl("create", "clusterrolebinding", role, f"--clusterrole={role}", f"--serviceaccount=default:{name}")
     token = cluster.kubectl("create", "token", name).stdout.strip()
     config = {
         "apiVersion": "v1",
@@ -200,8 +208,7 @@ def test_a_cluster_without_clew(clew: Clew) -> None:
 
 
 def test_no_policy(cluster: Cluster, clew: Clew) -> None:
-    cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-    cluster.kubectl("wait", "--for=condition=Established", "--all", "crd", "--timeout=60s")
+    install(cluster)
     assert clew("status") == (0, "no TracingPolicy in this cluster: nothing is traced\n", "")
     assert clew("status", "shop") == (2, "", 'kubectl clew status: there is no tracingpolicies.clew.dev "shop", nor any other\n')
 
@@ -289,15 +296,16 @@ def test_watch_prints_what_changes(soaking: Cluster, start: Start) -> None:
     watching = start("status", "shop", "--watch")
     for line in TREE.splitlines():
         assert watching.line() == line
-    say(soaking, "Step 2 of 2: 1 of 3 nodes are ready", step=2, soakStartedTime=None)
+    say(soaking, "Step 2 of 2: 1 of 3 nodes are ready", step=2)
     assert watching.line() == "shop / why: Step 2 of 2: 1 of 3 nodes are ready"
     assert watching.line().startswith("shop / steps / 1: [########################] 1 of 1 node (1, soak 1h)  done")
     assert watching.line().startswith("shop / steps / 2: [########................] 1 of 3 nodes (100%)  under way; fails at ")
     write(soaking, "NodeTracing", "n2", spec={"policies": [{"name": "shop", "revision": REVISION}]})
     assert watching.line() == "shop / nodes / Silent: 1 node: n2"
-    write(soaking, "NodeTracing", "n2", spec={"policies": []})
+    soaking.kubectl("delete", "nodetracing", "n2")
     assert watching.line() == "shop / nodes / Silent: not there any more"
     assert watching.interrupt() == 130
+    write(soaking, "NodeTracing", "n2", spec={"policies": []})
 
 
 def test_watch_for_programs_prints_a_document_a_change(soaking: Cluster, start: Start) -> None:
@@ -305,6 +313,8 @@ def test_watch_for_programs_prints_a_document_a_change(soaking: Cluster, start: 
     assert json.loads(watching.line())["nodes"][0]["policies"] == []
     write(soaking, "NodeTracing", "n2", spec={"policies": [{"name": "shop", "revision": REVISION}]})
     assert json.loads(watching.line())["nodes"][0]["policies"] == [{"name": "shop", "revision": REVISION, "state": "Silent"}]
+    soaking.kubectl("delete", "nodetracing", "n2")
+    assert json.loads(watching.line()) == {"nodes": []}
     write(soaking, "NodeTracing", "n2", spec={"policies": []})
     assert json.loads(watching.line())["nodes"][0]["policies"] == []
 
@@ -312,27 +322,31 @@ def test_watch_for_programs_prints_a_document_a_change(soaking: Cluster, start: 
 def test_watch_draws_on_a_terminal(soaking: Cluster, environment: dict[str, str]) -> None:
     ours, theirs = pty.openpty()
     more = {"COLUMNS": "100", "LINES": "40", "TERM": "xterm"}
-    with subprocess.Popen(["kubectl-clew", "status", "-w"], stdin=theirs, stdout=theirs, env=environment | more) as process:
-        os.close(theirs)
-        first = read_until(ours, "near names")
-        assert "shop  \x1b[36mRolling out\x1b[0m\r\n" in first
+    process = subprocess.Popen(["kubectl-clew", "status", "-w"], stdin=theirs, stdout=theirs, env=environment | more)
+    os.close(theirs)
+    try:
+        assert "shop  \x1b[36mRolling out\x1b[0m\r\n" in read_until(ours, "near names")
         say(soaking, "another message")
         assert "\x1b[10A\r\x1b[Jshop  " in read_until(ours, "another message")
         process.send_signal(signal.SIGINT)
         assert process.wait(LONGEST) == 130
-    os.close(ours)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
 
 
 def read_until(terminal: int, text: str) -> str:
     seen = ""
     while text not in seen:
+        assert select.select([terminal], [], [], LONGEST)[0], seen
         seen += os.read(terminal, 65536).decode()
     return seen
 
 
 def test_watch_goes_on_after_the_api_server_was_away(soaking: Cluster, start: Start) -> None:
     watching = start("status", "shop", "--watch")
-    watching.line("└ not recorded")
+    watching.line(TREE.splitlines()[-1])
     soaking.restart_apiserver()
     say(soaking, "it is back")
     assert re.fullmatch(f"…: the API server at {soaking.url} cannot (be reached|answer now).*; trying again", watching.line("…"))
@@ -402,7 +416,7 @@ till on n1
 def test_watch_says_that_the_policy_was_deleted(soaking: Cluster, start: Start) -> None:
     # The last test: the policy is gone after it.
     watching = start("status", "shop", "--watch")
-    watching.line("└ not recorded")
+    watching.line(TREE.splitlines()[-1])
     waiting = start("abort", "shop", "--wait")
     waiting.line("asked to abort the rollout of shop")
     soaking.kubectl("delete", "ctp", "shop")
