@@ -107,6 +107,7 @@ class Cluster:
                 version = ""
             except _Unreachable as error:
                 yield Lost(str(error))
+                version = ""  # what changed meanwhile may have been forgotten, and the listing tells that the server is back
                 time.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
                 failures += 1
 
@@ -156,7 +157,7 @@ class Cluster:
         if error.status == 404 and not said:
             raise CommandError(f"this cluster has no {kind}: Clew is not installed there. Install its chart: helm install clew charts/clew")
         if error.status == 404:
-            raise NotThereError(f'there is no {kind} "{name}"')
+            raise NotThereError(f'there is no {resource.kind} "{name}"')
         if error.status == 410:
             raise _TooOldError(message)
         if error.status in (429, 500, 502, 503, 504):

@@ -29,16 +29,12 @@ def draw(items: Sequence[Item], colours: bool = False, width: int | None = None)
     return lines
 
 
-def changes(before: Sequence[Item], after: Sequence[Item], colours: bool = False) -> list[str]:
+def changes(before: Sequence[Item], after: Sequence[Item]) -> list[str]:
     """The lines of ``after`` that ``before`` had not, each with the path to it; then what is not there any more."""
     old, new = list(_paths(before, ())), list(_paths(after, ()))
     known = {(path, item.text) for path, item in old}
     kept = {path for path, _ in new} | {()}
-    lines = [
-        f"{_path(path)}: {paint(clean(item.text), item.tone, colours)}"
-        for path, item in new
-        if item.text and (path, item.text) not in known
-    ]
+    lines = [f"{_path(path)}: {clean(item.text)}" for path, item in new if item.text and (path, item.text) not in known]
     gone = dict.fromkeys(path for path, _ in old if path not in kept and path[:-1] in kept)
     return lines + [f"{_path(path)}: not there any more" for path in gone]
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from clew_crds.node import NodeTracing
+from clew_crds.node import NODE_KIND, NodeTracing
 from clew_crds.observed import ObjectMeta, Observed
+from clew_crds.policy import KIND
 from clew_crds.problems import problems
-from clew_crds.revision import TracingRevision
+from clew_crds.revision import REVISION_KIND, TracingRevision
 from clew_crds.rollout import Rollout
 from clew_crds.status import PolicyStatus
 from pydantic import ValidationError
@@ -24,6 +25,11 @@ class Resource(enum.StrEnum):
     POLICIES = "tracingpolicies"
     REVISIONS = "tracingrevisions"
     NODES = "nodetracings"
+
+    @property
+    def kind(self) -> str:
+        """The name that one object of it goes by."""
+        return {Resource.POLICIES: KIND, Resource.REVISIONS: REVISION_KIND, Resource.NODES: NODE_KIND}[self]
 
 
 class SeenSpec(Observed):

@@ -123,13 +123,13 @@ def _counts(policy: SeenPolicy) -> str:
 
 def _place(place: Place, newest: str | None) -> Item:
     which = "" if place.revision == newest else f", on {place.revision}"
-    return Item(f"{place.state}{which}", _names(place.nodes), STATE_TONES[place.state])
+    return Item(f"{place.state}{which}", f"{_nodes(len(place.nodes))}: {_names(place.nodes)}", STATE_TONES[place.state])
 
 
 def _refusals(found: Sequence[Refusal]) -> Iterator[Item]:
     for one in found[:_REFUSALS_SHOWN]:
         why = _why(one.reason, one.message) if one.function else one_line(one.message)
-        text = f"{one.state} on {_names(one.nodes)}"
+        text = f"{one.state} on {_nodes(len(one.nodes))} ({_names(one.nodes)})"
         yield Item(one.function or one.reason, f"{text}: {why}" if why else text, STATE_TONES[one.state])
     if len(found) > _REFUSALS_SHOWN:
         yield Item("…", f"{len(found) - _REFUSALS_SHOWN} more; -o yaml has them all")
@@ -138,7 +138,7 @@ def _refusals(found: Sequence[Refusal]) -> Iterator[Item]:
 def _names(nodes: Sequence[str]) -> str:
     shown = " ".join(nodes[:_NAMES_SHOWN])
     more = f" and {len(nodes) - _NAMES_SHOWN} more" if len(nodes) > _NAMES_SHOWN else ""
-    return f"{_nodes(len(nodes))}: {shown}{more}"
+    return f"{shown}{more}"
 
 
 def _nodes(count: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ def places(policy: str, newest: str | None, nodes: Iterable[NodeTracing]) -> tup
                 report = report_of(tracing, policy)
                 found[assignment.revision, report.state if report else SILENT].append(tracing.metadata.name)
     ordered = sorted(found, key=lambda key: (key[0] != newest, key[0], _ORDER.index(key[1])))
-    return tuple(Place(revision, str(state), tuple(sorted(found[revision, state]))) for revision, state in ordered)
+    return tuple(Place(revision, str(state), tuple(sorted(found[revision, state], key=_by_numbers))) for revision, state in ordered)
 
 
 def refusals(policy: str, nodes: Iterable[NodeTracing]) -> tuple[Refusal, ...]:
@@ -60,7 +61,7 @@ def refusals(policy: str, nodes: Iterable[NodeTracing]) -> tuple[Refusal, ...]:
         if report is not None:
             for key in _refused(report):
                 found[key].append(tracing.metadata.name)
-    return tuple(Refusal(*key, tuple(sorted(found[key]))) for key in sorted(found))
+    return tuple(Refusal(*key, tuple(sorted(found[key], key=_by_numbers))) for key in sorted(found))
 
 
 def _refused(report: PolicyReport) -> Iterator[tuple[str, str, str, str]]:
@@ -68,3 +69,8 @@ def _refused(report: PolicyReport) -> Iterator[tuple[str, str, str, str]]:
         yield "", report.state.value, report.reason, report.message
     for function in report.functions:
         yield function.function, function.state.value, function.reason, function.message
+
+
+def _by_numbers(name: str) -> list[str | int]:
+    """For sorting: ``node-2`` before ``node-10``."""
+    return [int(part) if number % 2 else part for number, part in enumerate(re.split("([0-9]+)", name))]

@@ -197,7 +197,7 @@ shop  Rolling out
 ├ nodes         3 desired, 1 updated, 1 ready
 │ └ Ready  1 node: n1
 └ not recorded
-  └ tcp_sendmsgg  Failed on 1 node: n1: FunctionNotFound: near names: tcp_sendmsg
+  └ tcp_sendmsgg  Failed on 1 node (n1): FunctionNotFound: near names: tcp_sendmsg
 """
 
 
@@ -210,7 +210,7 @@ def test_a_cluster_without_clew(clew: Clew) -> None:
 def test_no_policy(cluster: Cluster, clew: Clew) -> None:
     install(cluster)
     assert clew("status") == (0, "no TracingPolicy in this cluster: nothing is traced\n", "")
-    assert clew("status", "shop") == (2, "", 'kubectl clew status: there is no tracingpolicies.clew.dev "shop", nor any other\n')
+    assert clew("status", "shop") == (2, "", 'kubectl clew status: there is no TracingPolicy "shop", nor any other\n')
 
 
 def test_status_of_policies(soaking: Cluster, clew: Clew) -> None:
@@ -245,9 +245,9 @@ n1  Policies: 1 Ready
 
 
 def test_names_that_are_not_there(soaking: Cluster, clew: Clew) -> None:
-    assert clew("status", "shopp")[2] == 'kubectl clew status: there is no tracingpolicies.clew.dev "shopp"; did you mean "shop"?\n'
-    assert clew("abort", "tills")[2] == 'kubectl clew abort: there is no tracingpolicies.clew.dev "tills"; there is shop\n'
-    assert clew("status", "--node", "x")[2] == 'kubectl clew status: there is no nodetracings.clew.dev "x"; there is n1, n2, n3\n'
+    assert clew("status", "shopp")[2] == 'kubectl clew status: there is no TracingPolicy "shopp"; did you mean "shop"?\n'
+    assert clew("abort", "tills")[2] == 'kubectl clew abort: there is no TracingPolicy "tills"; there is shop\n'
+    assert clew("status", "--node", "x")[2] == 'kubectl clew status: there is no NodeTracing "x"; there is n1, n2, n3\n'
 
 
 def test_promote_is_written_on_the_revision_alone(soaking: Cluster, clew: Clew) -> None:
@@ -349,7 +349,8 @@ def test_watch_goes_on_after_the_api_server_was_away(soaking: Cluster, start: St
     watching.line(TREE.splitlines()[-1])
     soaking.restart_apiserver()
     say(soaking, "it is back")
-    assert re.fullmatch(f"…: the API server at {soaking.url} cannot (be reached|answer now).*; trying again", watching.line("…"))
+    lost = f"clew status: the API server at {re.escape(soaking.url)} cannot (be reached|answer now).*; trying again"
+    assert re.fullmatch(f"kubectl {lost}", watching.line("kubectl"))
     assert watching.line("shop / why") == "shop / why: it is back"
 
 
@@ -369,7 +370,7 @@ def test_a_user_who_may_only_get(soaking: Cluster, clew: Clew) -> None:
         "kubectl clew status: you may not list nodetracings.clew.dev: "
     )
     assert clew("status", "--node", "n1", **rights)[0] == 0
-    assert clew("status", "shopp", **rights)[2] == 'kubectl clew status: there is no tracingpolicies.clew.dev "shopp"\n'
+    assert clew("status", "shopp", **rights)[2] == 'kubectl clew status: there is no TracingPolicy "shopp"\n'
 
 
 def test_a_user_whom_nobody_knows(soaking: Cluster, clew: Clew) -> None:
@@ -408,9 +409,7 @@ till on n1
     )
     status, out, _ = clew("check", str(file), "--node", "n2")
     assert (status, out.splitlines()[2]) == (0, "├ kernel        not known: no agent has spoken on this node yet")
-    assert (
-        clew("check", str(file), "--node", "n9")[2] == 'kubectl clew check: there is no nodetracings.clew.dev "n9"; there is n1, n2, n3\n'
-    )
+    assert clew("check", str(file), "--node", "n9")[2] == 'kubectl clew check: there is no NodeTracing "n9"; there is n1, n2, n3\n'
 
 
 def test_watch_says_that_the_policy_was_deleted(soaking: Cluster, start: Start) -> None:

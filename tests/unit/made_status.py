@@ -70,22 +70,24 @@ def report(state: str, revision: str = NEW, **more: Any) -> dict[str, Any]:
 
 _revisions = st.sampled_from([NEW, OLD, "other-0123456789"])
 _policies = st.sampled_from(["shop", "other", "third"])
-_nodes = st.from_regex(r"\A[a-z0-9]([-a-z0-9.]{0,20}[a-z0-9])?\Z")
-_messages = st.text(max_size=40)
+_nodes = st.sampled_from(["n1", "n2", "n10", "a.b-3", "x" * 253])
+_texts = st.sampled_from(["", "plain", "two\nlines", "\x1b[2J", "\u202eright to left", "宽", "\x00\x85\u2028", "x" * 1024]) | st.text(
+    max_size=8
+)
 _reasons = st.sampled_from(["FunctionNotFound", "ProgressDeadlineExceeded", "X"])
 _times = st.sampled_from([BEGAN, "9999-12-31T23:59:59Z", "0001-01-01T00:00:00.000001Z"])
 _counts = st.integers(0, 2**53)
 _states = st.sampled_from(State)
 _steps = st.integers(0, 16)
 
-_failures = st.builds(Failure, node=_nodes, reason=_reasons, message=_messages)
+_failures = st.builds(Failure, node=_nodes, reason=_reasons, message=_texts)
 _conditions = st.builds(
     Condition,
     type=st.sampled_from(["Ready", "Reconciling", "Stalled"]),
     status=st.sampled_from(Truth),
     lastTransitionTime=_times,
     reason=_reasons,
-    message=_messages,
+    message=_texts,
 )
 _rollout_statuses = st.builds(
     RolloutStatus,
@@ -103,11 +105,11 @@ _statuses = st.builds(
     revision=st.none() | _revisions,
     stable_revision=st.none() | _revisions,
     nodes=st.builds(NodeCounts, desired=_counts, updated=_counts, ready=_counts, failed=_counts, unsupported=_counts, silent=_counts),
-    message=_messages,
+    message=_texts,
     rollout=_rollout_statuses,
-    failures=st.lists(_failures, max_size=5).map(tuple),
-    overlaps=st.lists(st.builds(Overlap, policy=_policies, rules=st.booleans()), max_size=3).map(tuple),
-    conditions=st.lists(_conditions, max_size=4).map(tuple),
+    failures=st.lists(_failures, max_size=2).map(tuple),
+    overlaps=st.lists(st.builds(Overlap, policy=_policies, rules=st.booleans()), max_size=2).map(tuple),
+    conditions=st.lists(_conditions, max_size=3).map(tuple),
 )
 _rollouts = st.builds(
     Rollout,
@@ -122,31 +124,33 @@ policies = st.builds(
     status=_statuses,
 )
 
-_functions = st.builds(FunctionReport, function=st.text(max_size=20), state=_states, reason=_reasons, message=_messages)
+_functions = st.builds(FunctionReport, function=_texts.map(lambda text: text[:127]), state=_states, reason=_reasons, message=_texts)
 _reports = st.builds(
     PolicyReport,
     name=_policies,
     revision=_revisions,
     state=_states,
     reason=_reasons,
-    message=_messages,
+    message=_texts,
     pods=_counts,
-    functions=st.lists(_functions, max_size=3).map(tuple),
+    functions=st.lists(_functions, max_size=2).map(tuple),
 )
 _node_statuses = st.builds(
     NodeStatus,
     observed_generation=st.integers(0, 5),
-    agent_version=st.text(max_size=10),
-    kernel=st.builds(Kernel, release=st.text(max_size=10), propagation=st.sampled_from(["", "On", "Off", "\x1b[2J"]), message=_messages),
-    policies=st.lists(_reports, max_size=3).map(tuple),
+    agent_version=_texts.map(lambda text: text[:64]),
+    kernel=st.builds(
+        Kernel, release=_texts.map(lambda text: text[:128]), propagation=st.sampled_from(["", "On", "Off", "\x1b[2J"]), message=_texts
+    ),
+    policies=st.lists(_reports, max_size=2).map(tuple),
     overhead=st.builds(Overhead, cpu_millicores=_counts, memory_mib=_counts),
-    losses=st.lists(st.builds(Loss, name=st.text(max_size=10), count=_counts), max_size=3).map(tuple),
+    losses=st.lists(st.builds(Loss, name=_texts.map(lambda text: text[:63]), count=_counts), max_size=2).map(tuple),
 )
 nodes = st.builds(
     NodeTracing,
     apiVersion=st.just("clew.dev/v1alpha1"),
     kind=st.just("NodeTracing"),
     metadata=st.builds(ObjectMeta, name=_nodes, generation=st.integers(0, 5)),
-    spec=st.builds(NodeSpec, policies=st.lists(st.builds(Assignment, name=_policies, revision=_revisions), max_size=3).map(tuple)),
+    spec=st.builds(NodeSpec, policies=st.lists(st.builds(Assignment, name=_policies, revision=_revisions), max_size=2).map(tuple)),
     status=_node_statuses,
 )

@@ -4,7 +4,7 @@ import json
 
 from clew_cli.status_document import node_document, policy_document
 from clew_crds.node import NodeTracing
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit import made_status
@@ -64,7 +64,8 @@ def test_a_node() -> None:
     }
 
 
-@given(made_status.policies, st.lists(made_status.nodes, max_size=3))
+@settings(max_examples=60, deadline=None)
+@given(made_status.policies, st.lists(made_status.nodes, max_size=2))
 def test_every_status_can_be_written_as_json(policy: SeenPolicy, nodes: list[NodeTracing]) -> None:
     assert json.loads(json.dumps(policy_document(policy, nodes)))["name"] == policy.metadata.name
     for one in nodes:

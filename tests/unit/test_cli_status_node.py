@@ -5,7 +5,7 @@ from clew_cli.outline import draw
 from clew_cli.status_node import node_item
 from clew_cli.terminal import Tone, clean
 from clew_crds.node import NodeTracing
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.unit import made_status
 from tests.unit.made_status import NEW, OLD, node, report
@@ -86,6 +86,7 @@ def test_an_agent_that_is_behind() -> None:
     assert item.text == "The agent has not taken up the newest assignment yet"
 
 
+@settings(max_examples=60, deadline=None)
 @given(made_status.nodes)
 def test_any_status_is_drawn_and_nothing_in_it_steers_the_terminal(of: NodeTracing) -> None:
     for line in draw([node_item(of)]):

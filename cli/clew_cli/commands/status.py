@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -49,10 +49,12 @@ def _run(options: argparse.Namespace) -> int:
         raise with_near_names(error, cluster, wanted[0].resource, name) from error
     if not options.watch:
         _print_once(seen, options)
-    elif options.output == "text":
-        _show_live(cluster, wanted, options)
+    elif options.output != "text":
+        _print_documents(cluster, wanted, options)
+    elif sys.stdout.isatty():
+        _draw_live(cluster, wanted, options)
     else:
-        _print_live(cluster, wanted, options)
+        _print_changes(cluster, wanted, options)
     return 0
 
 
@@ -71,50 +73,47 @@ def _print_once(seen: Seen, options: argparse.Namespace) -> None:
         print("\n".join(draw(_items(seen, options), wants_colours(sys.stdout, os.environ))))
 
 
-def _show_live(cluster: Cluster, wanted: tuple[Wanted, ...], options: argparse.Namespace) -> None:
-    colours = wants_colours(sys.stdout, os.environ)
-    show = _redraw(colours) if sys.stdout.isatty() else _add_changes(colours)
-    items: Sequence[Item] = ()
+def _draw_live(cluster: Cluster, wanted: tuple[Wanted, ...], options: argparse.Namespace) -> None:
+    """On a terminal: the outline, drawn over itself."""
+    screen, colours = Screen(sys.stdout), wants_colours(sys.stdout, os.environ)
+    items: list[Item] = []
     for seen in follow(cluster, wanted):
         if isinstance(seen, str):
-            show([*items, Item("…", f"{seen}; trying again", Tone.WARNING)])
+            screen.draw(draw([*items, Item("!", f"{seen}; trying again", Tone.WARNING)], colours, screen.columns))
         else:
             items = _items(seen, options)
-            show(items)
+            screen.draw(draw(items, colours, screen.columns))
 
 
-def _redraw(colours: bool) -> Callable[[Sequence[Item]], None]:
-    screen = Screen(sys.stdout)
-    return lambda items: screen.draw(draw(items, colours, screen.columns))
-
-
-def _add_changes(colours: bool) -> Callable[[Sequence[Item]], None]:
-    before: list[Sequence[Item]] = []
-
-    def show(items: Sequence[Item]) -> None:
-        lines = changes(before[-1], items, colours) if before else draw(items, colours)
-        before[:] = [items]
-        for line in lines:
+def _print_changes(cluster: Cluster, wanted: tuple[Wanted, ...], options: argparse.Namespace) -> None:
+    """Elsewhere: the outline, then what changes."""
+    before: list[Item] | None = None
+    for seen in _reachable(follow(cluster, wanted), options):
+        items = _items(seen, options)
+        for line in draw(items) if before is None else changes(before, items):
             print(line)
         sys.stdout.flush()
+        before = items
 
-    return show
 
-
-def _print_live(cluster: Cluster, wanted: tuple[Wanted, ...], options: argparse.Namespace) -> None:
+def _print_documents(cluster: Cluster, wanted: tuple[Wanted, ...], options: argparse.Namespace) -> None:
+    """For programs: a document for each change."""
     before = None
-    for seen in follow(cluster, wanted):
-        if isinstance(seen, str):
-            print(f"{options.called}: {seen}; trying again", file=sys.stderr)
-            continue
+    for seen in _reachable(follow(cluster, wanted), options):
         document = _document(seen, options)
         if document != before:
-            print(
-                json.dumps(document) if options.output == "json" else f"---\n{_yaml(document)}",
-                end="\n" if options.output == "json" else "",
-            )
+            print(json.dumps(document) if options.output == "json" else f"---\n{_yaml(document)}".rstrip())
             sys.stdout.flush()
         before = document
+
+
+def _reachable(stream: Iterator[Seen | str], options: argparse.Namespace) -> Iterator[Seen]:
+    """What is seen; that the connection was lost goes to standard error."""
+    for seen in stream:
+        if isinstance(seen, str):
+            print(f"{options.called}: {seen}; trying again", file=sys.stderr, flush=True)
+        else:
+            yield seen
 
 
 def _items(seen: Seen, options: argparse.Namespace) -> list[Item]:
