@@ -34,7 +34,7 @@ enum counter {
 	COUNTER_FUNCTION_UNWOUND = 24,  /* function calls dropped: their end was not, or would not be, seen */
 	COUNTER_FUNCTION_RATE = 25,     /* function calls not recorded: limits.eventsPerSecond */
 	COUNTER_FIONREAD_CORRECTED = 26, /* FIONREAD results of 0 corrected on kernels that have the fault */
-	COUNTER_SEND_TORN = 27,         /* connections ended because the kernel, short of memory, sent a head without all of the fields that were added to it */
+	COUNTER_SEND_TORN = 27,         /* connections whose sends fail from here: the kernel, short of memory, took only a part of what was added to a head */
 	COUNTERS = 28,                  /* how many there are */
 };
 

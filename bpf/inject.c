@@ -103,12 +103,12 @@ INLINE int has_room(struct connection *connection, u32 position, u32 length)
 	return (u32)queued + end + (end / segment + SKBS_BESIDE) * SKB_OVERHEAD < (u64)(u32)limit;
 }
 
-/* Inserts work->text at `position`. Returns 0, or -1 with the message as it was.
+/* Inserts work->text at `position`. Returns 0, or -1 with the message as it was; if that can't be had either, the connection is torn.
  *
  * A push leaves the message in three pieces, and TCP sends each piece as a segment of its own (tcp_bpf_push): the receiver would be
  * woken three times, and without TCP_NODELAY the second would wait for the first one's acknowledgement, up to 40 ms. So what is
  * around the fields is drawn into one piece with them. */
-INLINE int insert_fields(struct sk_msg_md *message, u32 position, u32 length, struct work *work)
+INLINE int insert_fields(struct connection *connection, struct sk_msg_md *message, u32 position, u32 length, struct work *work)
 {
 	u8 *data, *end;
 	u32 before = less(0, position), i;
@@ -137,7 +137,10 @@ INLINE int insert_fields(struct sk_msg_md *message, u32 position, u32 length, st
 		goto undo;
 	return 0;
 undo:
-	bpf_msg_pop_data(message, position, length, 0);
+	if (bpf_msg_pop_data(message, position, length, 0)) {
+		connection->torn = 1;
+		count(COUNTER_SEND_TORN);
+	}
 	return -1;
 }
 
@@ -204,7 +207,7 @@ INLINE void begin_client_request(struct connection *connection, struct sk_msg_md
 	}
 	/* An application that sends a tracestate without a traceparent keeps it; there is never a second one. */
 	length = write_fields(context, work->head.seen[FIELD_TRACESTATE] ? 0 : parent, work);
-	if (!has_room(connection, position, length) || insert_fields(message, position, length, work)) {
+	if (!has_room(connection, position, length) || insert_fields(connection, message, position, length, work)) {
 		count(COUNTER_NOT_INJECTED_SPACE);
 		return;
 	}
@@ -320,7 +323,7 @@ int clew_inject(struct sk_msg_md *message)
 	connection->send_added += work->inserted;
 	work->rounds = 0;
 	__sync_fetch_and_add(&work->busy, -1);
-	return SK_PASS;
+	return connection->torn ? SK_DROP : SK_PASS;
 }
 
 /* The send is over: how much of it did the kernel take? What it did not take, the application sends again.
@@ -337,12 +340,14 @@ INLINE void settle_send(struct sock *sk, int sent)
 		return;
 	seen = connection->send_seen;
 	connection->send_seen = 0;
+	if (seen <= taken)
+		return;
 	went = write_position(connection) - connection->send_from;
-	if (seen > taken && went && went < connection->send_last) {
+	if (went && went < connection->send_last) {
 		connection->torn = 1;
 		count(COUNTER_SEND_TORN);
 	}
-	if (seen <= taken || connection->out.state == STREAM_GIVEN_UP)
+	if (connection->out.state == STREAM_GIVEN_UP)
 		return;
 	count(COUNTER_SEND_CUT);
 	if (connection->body_known && taken >= connection->body_from &&

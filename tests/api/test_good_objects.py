@@ -84,7 +84,7 @@ GOOD_DURATIONS = ["0s", "1h", "3600s", "50us", "50µs", "1.5ms", "1m30s", "10s",
 BOUNDS = ["3600.000000001s", "60m1ns", "9999ms", "168h", "168h1ns", "10080m", "99999h", "999999999s999999999s", "0.5ns", "1.5", ""]
 UNIT = st.sampled_from(["ns", "us", "µs", "ms", "s", "m", "h", "", "d"])
 PART = st.builds(lambda number, unit: number + unit, st.from_regex(r"[0-9]{1,10}(\.[0-9]{1,10})?", fullmatch=True), UNIT)
-DURATION = mostly(GOOD_DURATIONS, BOUNDS) | st.lists(PART, min_size=1, max_size=4).map("".join)
+DURATION = st.one_of(*[mostly(GOOD_DURATIONS, BOUNDS)] * 3, st.lists(PART, min_size=1, max_size=4).map("".join))
 AMOUNT = mostly(["1", "2", "9", "10", "999999", "1%", "9%", "10%", "99%", "100%"], ["0", "1000000", "0%", "101%", "many", "01"])
 KEY = mostly(["app", "a/b", "a.b/c_d", "x" * 63], ["A.b/c", "a b", "-a", "x" * 64, "", "/a"])
 VALUE = mostly(["", "web", "A-b_c.d", "x" * 63], ["-a", "a b", "x" * 64, "é"])
@@ -94,7 +94,7 @@ REQUIREMENT = st.fixed_dictionaries(
 SELECTOR = some(matchLabels=st.dictionaries(KEY, VALUE, max_size=3), matchExpressions=st.lists(REQUIREMENT, max_size=2))
 OPTIONS = {"field": MEMBER, "as": OUTPUT, "type": mostly(["Integer", "UserString"], ["Int"])}
 BY_NAME = st.fixed_dictionaries({"name": IDENTIFIER}, optional=OPTIONS)
-BY_INDEX = st.fixed_dictionaries({"index": st.integers(0, 12)}, optional=OPTIONS)
+BY_INDEX = st.fixed_dictionaries({"index": st.sampled_from([0, 1, 11, 12])}, optional=OPTIONS)
 ARGUMENTS = st.lists(BY_NAME | BY_INDEX | some(name=IDENTIFIER, index=st.integers(-1, 12), **OPTIONS), max_size=3)
 ATTRIBUTION = mostly(["Thread", "Socket"], ["pod"])
 FUNCTION = st.fixed_dictionaries(
@@ -104,7 +104,8 @@ FUNCTION = st.fixed_dictionaries(
 SETS = st.fixed_dictionaries({"set": SET}, optional={"returns": st.just(False), "arguments": st.just([]), "minimumDuration": DURATION})
 MIXED = some(function=IDENTIFIER, set=SET, returns=st.booleans(), arguments=ARGUMENTS, attribution=ATTRIBUTION)
 STEP = st.fixed_dictionaries({"nodes": AMOUNT}, optional={"soak": DURATION})
-GROWING = st.permutations(["1", "3", "20", "1%", "5%"]).map(lambda order: [{"nodes": amount} for amount in [*order[:2], "100%"]])
+FIRST = st.lists(st.sampled_from(["1", "3", "20", "1%", "5%"]), max_size=3)
+GROWING = FIRST.map(lambda amounts: [{"nodes": amount} for amount in [*amounts, "100%"]])
 ROLLOUT = some(
     paused=st.booleans(),
     maxUnavailable=AMOUNT,
@@ -119,7 +120,7 @@ SPEC = {
     "podSelector": SELECTOR,
     "sampling": some(ratio=RATIO, parentBased=st.booleans(), maxPerSecond=NUMBER),
     "propagation": some(inject=FORMATS, extract=FORMATS),
-    "kernelFunctions": st.lists(FUNCTION | SETS | MIXED, max_size=3),
+    "kernelFunctions": st.lists(FUNCTION | SETS | MIXED, max_size=2),
     "limits": some(spansPerRequest=NUMBER, eventsPerSecond=NUMBER, overhead=some(cpuMillicores=NUMBER, memoryMiB=NUMBER)),
     "rollout": ROLLOUT,
 }
@@ -140,7 +141,7 @@ def test_the_api_server_and_the_models_take_the_same(taken: Callable[[Document],
         verdicts[bool(wrong)] += 1
 
     agree()
-    assert min(verdicts[True], verdicts[False]) >= EXAMPLES_EACH / 10, verdicts
+    assert min(verdicts[True], verdicts[False]) >= EXAMPLES_EACH / 20, verdicts
 
 
 def refused(document: Document) -> bool:

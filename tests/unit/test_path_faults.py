@@ -7,6 +7,7 @@ from clew_agent.records import Outcome, Role
 
 from tests.truth.path_host import Fault, Path, Stream
 
+DROP = 0  # enum sk_action
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 LONG = b"GET /long HTTP/1.1\r\nX: " + b"x" * 2000 + b"\r\n\r\n"
@@ -54,6 +55,16 @@ def test_a_request_that_cannot_be_added_to(path: Path, fault: Fault, nth: int, c
             assert (answer.outgoing is Stream.HEAD) is followed
     path.fault(fault, 0)
     assert _injected(path) == GET
+
+
+def test_what_was_added_in_part_and_cannot_be_taken_back_does_not_go(path: Path) -> None:
+    connection = path.reset().open(Role.CLIENT)
+    path.fault(Fault.PULL, 2)
+    path.fault(Fault.POP)
+    assert path.message(connection, [GET]).result == DROP
+    assert _losses(path) == {"not_injected_space": 1, "send_torn": 1}
+    path.fault(Fault.PULL, 0)
+    assert path.message(connection, [GET]).result == DROP
 
 
 def test_without_memory_to_draw_the_head_together_it_is_added_to_in_its_pieces(path: Path) -> None:

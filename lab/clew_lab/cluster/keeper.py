@@ -8,6 +8,7 @@ never a guess.
 import fcntl
 import os
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -15,10 +16,11 @@ import sys
 from pathlib import Path
 from typing import IO
 
+from clew_lab.cluster.components import ADMIN, Files
 from clew_lab.cluster.control_plane import ClusterError, start_cluster
 from clew_lab.image import cache_dir
 
-__all__ = ["down", "status", "up"]
+__all__ = ["down", "pid_of", "status", "up"]
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _FLOCK = "hhqqi"  # struct flock of fcntl(2)
@@ -47,13 +49,17 @@ def up(name: str) -> Path:
 
 
 def down(name: str) -> None:
-    """End that cluster; when this returns, nothing of it is left. Raises :class:`ClusterError` if it is not up."""
+    """End that cluster, or clear up after one whose keeper was killed; when this returns, nothing of it is left.
+
+    Raises :class:`ClusterError` if there is no such cluster.
+    """
     with _lock(name).open("a") as lock:
-        pid = _holder(lock)
-        if pid is None:
-            raise ClusterError(f"no cluster {name} is up; `clew-lab cluster status` lists those that are")
-        os.kill(pid, signal.SIGTERM)
+        if _holder(lock) is not None:
+            os.kill(pid_of(name), signal.SIGTERM)
+        elif not _folder(name).exists():
+            raise ClusterError(_not_up(name))
         fcntl.lockf(lock, fcntl.LOCK_EX)
+        shutil.rmtree(_folder(name), ignore_errors=True)
 
 
 def status() -> dict[str, Path]:
@@ -62,8 +68,17 @@ def status() -> dict[str, Path]:
     for path in sorted(_base().glob("*.lock")):
         with path.open("a") as lock:
             if _holder(lock) is not None:
-                found[path.stem] = _base() / path.stem / "admin.kubeconfig"
+                found[path.stem] = Files(_folder(path.stem)).kubeconfig(ADMIN)
     return found
+
+
+def pid_of(name: str) -> int:
+    """Return the pid of the keeper of that cluster. Raises :class:`ClusterError` if it is not up."""
+    with _lock(name).open("a") as lock:
+        pid = _holder(lock)
+    if pid is None:
+        raise ClusterError(_not_up(name))
+    return pid
 
 
 def keep(name: str) -> None:
@@ -71,7 +86,8 @@ def keep(name: str) -> None:
     with _lock(name).open("a") as lock:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        with start_cluster(_base() / name) as cluster:
+        shutil.rmtree(_folder(name), ignore_errors=True)
+        with start_cluster(_folder(name)) as cluster:
             print(cluster.kubeconfig, flush=True)
             signal.pause()
 
@@ -85,6 +101,14 @@ def _holder(lock: IO[str]) -> int | None:
 
 def _base() -> Path:
     return cache_dir() / "clusters"
+
+
+def _folder(name: str) -> Path:
+    return _base() / name
+
+
+def _not_up(name: str) -> str:
+    return f"no cluster {name} is up; `clew-lab cluster status` lists those that are"
 
 
 def _lock(name: str) -> Path:

@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-__all__ = ["KERNELS", "ZONES", "create_and_await", "node"]
+from clew_lab.cluster.components import PLAYED, PLAYED_BY_KWOK
+
+__all__ = ["KERNELS", "ZONES", "create_and_await", "node", "not_ready"]
 
 KERNELS = ("6.1.0-56-amd64", "6.12.107+deb13-amd64")
 ZONES = ("a", "b", "c")
@@ -34,7 +36,7 @@ def node(name: str, number: int, zones: Sequence[str], kernels: Sequence[str]) -
         "kind": "Node",
         "metadata": {
             "name": name,
-            "annotations": {"kwok.x-k8s.io/node": "fake"},
+            "annotations": {PLAYED: PLAYED_BY_KWOK},
             "labels": {
                 "kubernetes.io/arch": "amd64",
                 "kubernetes.io/hostname": name,
@@ -48,6 +50,12 @@ def node(name: str, number: int, zones: Sequence[str], kernels: Sequence[str]) -
             "nodeInfo": {**dict.fromkeys(_LEFT_TO_KWOK, ""), **machine},
         },
     }
+
+
+def not_ready() -> dict[str, Any]:
+    """Return the patch of a node's status that says what a kubelet in trouble would."""
+    condition = {"type": "Ready", "status": "False", "reason": "LabSaysSo", "message": "not ready, since the lab wants it so"}
+    return {"status": {"conditions": [condition]}}
 
 
 def create_and_await(kubeconfig: Path, nodes: Sequence[Mapping[str, Any]]) -> None:

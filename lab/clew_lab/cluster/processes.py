@@ -50,9 +50,9 @@ class ProcessGroup:
         self._members[name].kill()
         self._members[name].wait()
 
-    def ended(self, name: str) -> bool:
-        """Whether that process has ended."""
-        return self._members[name].poll() is not None
+    def ended(self) -> list[str]:
+        """Return the names of processes that have been started and have ended."""
+        return [name for name, process in self._members.items() if process.poll() is not None]
 
     def pids(self) -> dict[str, int]:
         """Return the pid of each process that has been started, by name."""
