@@ -97,7 +97,7 @@ class Cluster:
                 if not version:
                     objects, version = self._list(resource, chosen)
                     yield Listed(objects)
-                stream = watch.Watch()
+                stream = watch.Watch()  # type: ignore[no-untyped-call]
                 for event in self._stream(stream, resource, version, chosen):
                     failures = 0
                     version = event["raw_object"]["metadata"]["resourceVersion"]
@@ -125,7 +125,7 @@ class Cluster:
         options = {"resource_version": version, "allow_watch_bookmarks": True, "timeout_seconds": _WATCH_SECONDS, **chosen}
         waits = (_ANSWER_SECONDS, _WATCH_SECONDS + _ANSWER_SECONDS)
         try:
-            yield from stream.stream(
+            yield from stream.stream(  # type: ignore[no-untyped-call]
                 self._api.list_cluster_custom_object, GROUP, VERSION, resource.value, _request_timeout=waits, **options
             )
         except ApiException as error:
@@ -175,9 +175,9 @@ def _configure(settings: client.Configuration, kubeconfig: str | None, context: 
     there = [path for path in (Path(one).expanduser() for one in files.split(os.pathsep) if one) if path.exists()]
     try:
         if there or kubeconfig is not None or context is not None:
-            config.load_kube_config(files, context or _current_context(there), settings, persist_config=False)
+            config.load_kube_config(files, context or _current_context(there), settings, persist_config=False)  # type: ignore[no-untyped-call]
         else:
-            config.load_incluster_config(client_configuration=settings)
+            config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
     except _CONFIGURATION_ERRORS as error:
         if there:
             raise CommandError(f"the configuration in {files} cannot be used: {one_line(str(error))}") from error
