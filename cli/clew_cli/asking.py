@@ -8,6 +8,7 @@ from clew_crds.rollout import OnFailure
 from clew_cli.errors import WRONG, CommandError
 from clew_cli.seen import SeenPolicy
 from clew_cli.steps import Progress, given_up, rolled_out, steps
+from clew_cli.terminal import one_line
 
 
 def decide(action: Action, policy: SeenPolicy, identifier: str) -> tuple[str, RolloutRequest]:
@@ -35,12 +36,20 @@ def asked(policy: str, request: RolloutRequest) -> str:
 
 
 def done(policy: SeenPolicy, revision: str, request: RolloutRequest) -> bool:
-    """Whether the request was carried out. Raises ``CommandError`` where it never will be: the policy was edited meanwhile."""
-    if policy.status.rollout.handled_request == request.id:
-        return True
+    """Whether the operator has taken the request up, and done it. Raises ``CommandError`` where it has not, or never will."""
+    rollout = policy.status.rollout
     if policy.status.revision != revision:
         raise CommandError(f"{policy.metadata.name} was edited meanwhile: the request on {revision} came too late", WRONG)
-    return False
+    if rollout.handled_request != request.id:
+        return False
+    effect = {
+        Action.PROMOTE: rolled_out(policy) or rollout.step > request.step or rollout.promoted_step == request.step,
+        Action.ABORT: given_up(policy) and rollout.aborted,
+        Action.RETRY: not given_up(policy),
+    }
+    if not effect[request.action]:
+        raise CommandError(f"the operator has taken it up, and it had no effect: {one_line(policy.status.message)}", WRONG)
+    return True
 
 
 def _no_promote(policy: SeenPolicy) -> str:
@@ -48,30 +57,28 @@ def _no_promote(policy: SeenPolicy) -> str:
     if step is None or rolled_out(policy) or given_up(policy):
         return _not_under_way(policy)
     where = f"step {step.number} of {len(policy.spec.rollout.steps)}"
-    if step.progress is Progress.PAUSED:
-        return f"{where} is paused by spec.rollout.paused"
+    if policy.spec.rollout.paused:
+        return f"{where} is paused; set spec.rollout.paused to false first"
     if step.progress is Progress.PROMOTED:
         return f"{where} was promoted already"
-    if step.progress is not Progress.SOAKING:
-        return f"{where} does not soak yet: {step.healthy} of its {step.target} nodes are healthy"
-    return ""
+    return f"{where} has no soak" if step.soak == "0s" else ""
 
 
 def _no_abort(policy: SeenPolicy) -> str:
     if rolled_out(policy):
         return _not_under_way(policy)
-    failed = given_up(policy)
-    if failed and (policy.status.rollout.aborted or policy.spec.rollout.on_failure is OnFailure.ROLLBACK):
-        return _not_under_way(policy)
+    stays = policy.spec.rollout.paused or policy.spec.rollout.on_failure is OnFailure.PAUSE
+    if given_up(policy) and (policy.status.rollout.aborted or not stays):
+        return f"{_not_under_way(policy)}; its nodes go back by themselves"
     return ""
 
 
 def _no_retry(policy: SeenPolicy) -> str:
-    if given_up(policy):
-        return ""
     if rolled_out(policy):
         return _not_under_way(policy)
-    return f"{policy.status.revision} is being rolled out; it has neither failed nor been aborted"
+    if not given_up(policy):
+        return f"{policy.status.revision} is being rolled out; it has neither failed nor been aborted"
+    return "the rollout is paused; set spec.rollout.paused to false first" if policy.spec.rollout.paused else ""
 
 
 def _not_under_way(policy: SeenPolicy) -> str:

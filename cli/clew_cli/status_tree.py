@@ -103,8 +103,9 @@ def _step(step: Step) -> Item:
 def _progress(step: Step) -> str:
     if step.progress is Progress.SOAKING:
         return f"soaks until {step.until}" if step.until else "soaks"
-    if step.progress is Progress.UNDER_WAY:
-        return f"under way; fails at {step.until} if no node answers" if step.until else "under way"
+    if step.progress in (Progress.UNDER_WAY, Progress.PROMOTED):
+        how = "under way" if step.progress is Progress.UNDER_WAY else "under way, promoted: it does not soak"
+        return f"{how}; fails at {step.until} if no node answers" if step.until else how
     return step.progress.lower()
 
 

@@ -85,7 +85,7 @@ def _until(policy: SeenPolicy, progress: Progress, soak_ns: int, incomplete: boo
     rollout = policy.status.rollout
     if progress is Progress.SOAKING and rollout.soak_started_time is not None:
         return _later(rollout.soak_started_time, soak_ns)
-    if progress is Progress.UNDER_WAY and incomplete and rollout.last_progress_time is not None:
+    if progress in (Progress.UNDER_WAY, Progress.PROMOTED) and incomplete and rollout.last_progress_time is not None:
         return _later(rollout.last_progress_time, policy.spec.rollout.progress_deadline_ns)
     return ""
 

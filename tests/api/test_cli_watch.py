@@ -42,7 +42,7 @@ def test_wait_ends_when_the_operator_has_carried_it_out(soaking: Rig) -> None:
     assert f"(request {identifier} on " in asked
     soaking.say(handledRequest="another")
     soaking.say("Step 2 of 2: 1 of 3 nodes are ready", step=2, handledRequest=identifier)
-    assert waiting.line() == "carried out: Step 2 of 2: 1 of 3 nodes are ready"
+    assert waiting.line() == "done: Step 2 of 2: 1 of 3 nodes are ready"
     assert waiting.process.wait(LONGEST) == 0
 
 

@@ -146,7 +146,7 @@ shop  No status: the operator has not seen it yet. Does it run?
 @pytest.mark.parametrize(
     ("of", "step", "said"),
     [
-        (soaking(promotedStep=2), 2, "promoted"),
+        (soaking(promotedStep=2), 2, "under way, promoted: it does not soak"),
         (soaking({"paused": True}), 2, "paused"),
         (soaking(failedRevision=NEW), 2, "failed"),
         (soaking(failedRevision=NEW, aborted=True), 2, "aborted"),

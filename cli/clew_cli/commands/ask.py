@@ -66,5 +66,5 @@ def _wait(cluster: Cluster, options: argparse.Namespace, revision: str, request:
             raise CommandError(f"{options.policy} was deleted meanwhile", WRONG)
         elif done(seen.policies[options.policy], revision, request):
             message = one_line(seen.policies[options.policy].status.message)
-            print(f"carried out{f': {message}' if message else ''}")
+            print(f"done{f': {message}' if message else ''}")
             return
