@@ -1,10 +1,7 @@
 """The rollout of one policy where nothing fails: steps, soak, maxUnavailable, nodes that come, go and turn, edits on the way."""
 
 import pytest
-<<<<<<< HEAD
 from clew_operator.planning.order import ordered
-=======
->>>>>>> cli
 from clew_operator.planning.plan import plan
 
 from tests.unit.planning_world import THREE_STEPS, Cluster
