@@ -150,3 +150,29 @@ def refused(document: Document) -> bool:
     except ValidationError:
         return True
     return False
+
+
+def test_the_largest_policy_is_within_the_cost_of_rules(taken: Callable[[Document], str]) -> None:
+    """As many items as each list may have, and texts as long as they may be, in half a megabyte."""
+
+    def numbered(number: int, length: int) -> str:
+        return f"{number:0{length}}"
+
+    prefix = ".".join(letter * 63 for letter in "abcd")[:253]
+    requirement = {"key": f"{prefix}/{'b' * 63}", "operator": "In", "values": [numbered(number, 63) for number in range(64)]}
+    labels = {f"{prefix}/{numbered(number, 63)}": "v" * 63 for number in range(64)}
+    argument = {"type": "Integer", "field": f"{'a' * 127}.{'b' * 63}", "name": "n" * 63}
+    arguments = [argument | {"as": "o" + numbered(number, 62)} for number in range(8)]
+    duration = "0.000000001s0.000000001s0.0001ms"
+    functions = [{"function": "f" + numbered(number, 126), "minimumDuration": duration, "arguments": arguments} for number in range(64)]
+    steps = [{"nodes": str(number), "soak": duration} for number in range(1, 16)]
+    spec = {
+        "namespaces": [numbered(number, 63) for number in range(256)],
+        "podSelector": {"matchLabels": labels, "matchExpressions": [requirement] * 64},
+        "kernelFunctions": functions,
+        "rollout": {"steps": [*steps, {"nodes": "100%"}]},
+    }
+    document: Document = {"apiVersion": "clew.dev/v1alpha1", "kind": "TracingPolicy", "metadata": {"name": "p" * 63}, "spec": spec}
+    assert len(json.dumps(document)) > 500_000
+    assert not refused(document)
+    assert taken(document) == ""
