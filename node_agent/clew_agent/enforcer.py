@@ -196,7 +196,7 @@ def attach(
     _LOG.info("the verifier walked %d of at most 1000000 instructions in %s, fewer in the others", walked[most], most)
     maps = programs.maps
     builder = FunctionBuilder(read_btf, kernel, release, fentry, no_kprobes)
-    enforcer = Enforcer(programs, FunctionHooks(builder, maps), propagation)
+    enforcer = Enforcer(programs, FunctionHooks(builder.build, maps), propagation)
     syscalls.attach_to_map(programs.programs["clew_inject"], maps["sockets"])
     if not propagation:
         try:

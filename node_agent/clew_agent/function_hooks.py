@@ -9,14 +9,13 @@ new one have in common are not touched at all (docs/decisions/008-functions-swap
 from __future__ import annotations
 
 import logging
-import os
 import struct
 import threading
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from clew_agent.function_programs import Built, FunctionBuilder
+from clew_agent.function_programs import Build, Built
 from clew_agent.functions.codegen import Hook
 from clew_agent.functions.layout import FunctionLayout
 from clew_agent.functions.planning import Mode
@@ -24,7 +23,7 @@ from clew_agent.functions.request import FunctionRequest, Problem
 from clew_agent.functions.ways import HookKey, Setting
 from clew_agent.kernel_settings import pack, settings_header
 from clew_agent.loader import syscalls
-from clew_agent.loader.handover import LoadError
+from clew_agent.loader.handover import LoadError, close_all
 
 _LOG = logging.getLogger("clew.functions")
 _SETTLE = 1.0  # seconds: calls that were just beginning have been counted by then
@@ -55,11 +54,11 @@ class _Build:
 class FunctionHooks:
     """All hooks of functions. One thread calls the methods, but ``counts`` may be asked for by any."""
 
-    def __init__(self, builder: FunctionBuilder, maps: Mapping[str, int]) -> None:
-        """``maps`` are the request path's."""
+    def __init__(self, build: Build, maps: Mapping[str, int]) -> None:
+        """``build`` is ``FunctionBuilder.build``; ``maps`` are the request path's."""
         self.problems: tuple[Problem, ...] = ()
         self.layouts: Mapping[int, FunctionLayout] = {}
-        self._builder = builder
+        self._make = build
         self._maps = dict(maps)
         self._own_maps: list[int] = []
         self._live: dict[HookKey, _Live] = {}
@@ -142,8 +141,8 @@ class FunctionHooks:
     def close(self) -> None:
         """Let go of everything."""
         self.detach()
-        while self._own_maps:
-            os.close(self._own_maps.pop())
+        close_all(self._own_maps)
+        self._own_maps.clear()
 
     def _start(self, requests: Requests) -> None:
         build = self._build = _Build(requests)
@@ -152,7 +151,7 @@ class FunctionHooks:
 
         def work() -> None:
             try:
-                build.outcome = self._builder.build(requests, there, numbers, maps)
+                build.outcome = self._make(requests, there, numbers, maps)
             except LoadError as error:
                 build.outcome = error
             except Exception as error:  # what a kernel's files may hold is not known: the agent goes on with what it has
@@ -195,8 +194,7 @@ class FunctionHooks:
         with self._lock:
             del self._live[key]
             self._missed += runs_missed(live.programs)
-            for descriptor in (*live.links, *live.programs):
-                os.close(descriptor)
+            close_all((*live.links, *live.programs))
         self._fading.update(zip(live.hook.numbers, live.hook.layouts, strict=True))
         return max(0, left)
 

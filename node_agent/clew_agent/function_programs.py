@@ -36,6 +36,9 @@ class Built:
     programs: Programs | None
 
 
+Build = Callable[[Iterable[FunctionRequest], Collection[HookKey], Iterable[int], Mapping[str, int]], Built]
+
+
 @dataclass(frozen=True, slots=True)
 class FunctionBuilder:
     """What is known of this kernel. ``read_btf`` reads its types again for every build, since they take memory; ``fentry`` says

@@ -32,10 +32,11 @@ API = "clew.dev/v1alpha1"
 AWAY = "the API server cannot be reached; what is enforced stays as it is"
 BACK = "the API server can be reached again"
 RULES = [
-    {"apiGroups": ["clew.dev"], "resources": ["nodetracings", "tracingrevisions"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["clew.dev"], "resources": ["nodetracings"], "verbs": ["list", "watch"]},
     {"apiGroups": ["clew.dev"], "resources": ["nodetracings/status"], "verbs": ["patch"]},
-    {"apiGroups": [""], "resources": ["pods", "services", "namespaces"], "verbs": ["get", "list", "watch"]},
-    {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["clew.dev"], "resources": ["tracingrevisions"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["pods", "services", "namespaces"], "verbs": ["list", "watch"]},
+    {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
 ]
 
 

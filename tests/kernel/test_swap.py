@@ -25,10 +25,12 @@ OPEN = {"function": "vfs_open", "returns": True}
 
 @pytest.fixture
 def swapped(rig: Rig) -> Iterator[Rig]:
-    """The rig, with the policy as it was when the test is over."""
+    """The rig; when the test is over the policy is as it was, and so are the programs."""
+    before = programs()
     yield rig
     rig.upstream.delay = lambda _: 0.0
     rig.edit("swapped", {})
+    until(programs, lambda now: now == before, lambda: f"programs have come and stayed: {programs() ^ before}")
 
 
 def programs() -> set[int]:

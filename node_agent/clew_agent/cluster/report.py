@@ -17,7 +17,7 @@ from clew_agent.standing import Standing
 _FUNCTIONS_MAX = 64
 _LOSSES_MAX = 32
 # What a policy's author can mend is Failed; all else is a thing that this kernel or this agent cannot do.
-_MENDABLE = frozenset({"FunctionNotFound", "ArgumentNotFound", "FunctionNotTraceable", "ArgumentsTooLong"})
+_MENDABLE = frozenset({"FunctionNotFound", "ArgumentNotFound", "ArgumentsTooLong"})
 
 
 @dataclass(frozen=True, slots=True)

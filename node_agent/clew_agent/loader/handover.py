@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from clew_agent.loader.protocol import HandoverError, Reply, Request, receive_reply, send
@@ -32,17 +32,20 @@ class Programs:
 
     def detach(self) -> None:
         """Take the programs off; what they counted stays readable."""
-        _close_all(self.links)
+        close_all(self.links.values())
+        self.links.clear()
 
     def close(self) -> None:
         """Let go of everything. Sockets leave the sockhash with it."""
         for held in (self.links, self.programs, self.maps):
-            _close_all(held)
+            close_all(held.values())
+            held.clear()
 
 
-def _close_all(held: dict[str, int]) -> None:
-    while held:
-        os.close(held.popitem()[1])
+def close_all(descriptors: Iterable[int]) -> None:
+    """Close descriptors."""
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def load(request: Request, shared: Mapping[str, int] | None = None) -> Programs:
