@@ -13,8 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from clew_crds.node import NodeSpec, NodeTracing
-from clew_crds.observed import ObjectMeta
-from clew_crds.policy import API_VERSION, TracingPolicy
+from clew_crds.policy import TracingPolicy
 from clew_crds.problems import problems
 from clew_crds.revision import TracingRevision
 from clew_crds.status import PolicyStatus
