@@ -19,7 +19,7 @@ from clew_crds.revision import TracingRevision
 from clew_crds.status import PolicyStatus
 from pydantic import ValidationError
 
-from clew_operator.placement import Pod
+from clew_operator.placement import Pod, PodGroups
 from clew_operator.planning.world import NodeFacts, PolicyFacts, World
 
 _LOG = logging.getLogger("clew.gather")
@@ -110,28 +110,21 @@ def make_world(
     revisions: Mapping[str, TracingRevision],
     nodes: Mapping[str, NodeFacts],
     tracings: Mapping[str, NodeTracing],
-    placements: Mapping[str, frozenset[str]],
+    pods: PodGroups,
+    namespaces: Mapping[str, Mapping[str, str]],
 ) -> World:
-    """The world of the policies that can be read. What concerns the others is not in it, so no decision touches it."""
-    unreadable = {name for name, one in policies.items() if isinstance(one, Unreadable)}
+    """The world that a decision is made in."""
+    readable = {name: one for name, one in policies.items() if isinstance(one, PolicyFacts)}
+    selection = pods.selected([one.policy for one in readable.values()], namespaces)
     return World(
         now=now,
-        policies={name: one for name, one in policies.items() if isinstance(one, PolicyFacts)},
-        revisions={name: one for name, one in revisions.items() if one.spec.policy not in unreadable},
+        policies=readable,
+        revisions=revisions,
         nodes=nodes,
-        tracings={name: _without(tracing, unreadable) for name, tracing in tracings.items()} if unreadable else tracings,
-        placements=placements,
-    )
-
-
-def _without(tracing: NodeTracing, policies: set[str]) -> NodeTracing:
-    entries = tuple(one for one in tracing.spec.policies if one.name not in policies)
-    reports = tuple(one for one in tracing.status.policies if one.name not in policies)
-    return tracing.model_copy(
-        update={
-            "spec": tracing.spec.model_copy(update={"policies": entries}),
-            "status": tracing.status.model_copy(update={"policies": reports}),
-        }
+        tracings=tracings,
+        placements=selection.placements,
+        overlaps=selection.overlaps,
+        unreadable=frozenset(policies.keys() - readable.keys()),
     )
 
 

@@ -58,7 +58,6 @@ class Look:
     def once(self) -> Verdict:
         """Look, and write what differs as far as that is possible."""
         policies = self._knowledge.policies.snapshot()
-        tracings = self._knowledge.tracings.snapshot()
         world = self._gather(policies)
         plan = self._timed(world)
         refused = {name: one for name, one in policies.items() if isinstance(one, Unreadable)}
@@ -73,15 +72,14 @@ class Look:
         told = self._write_statuses(changes.now, events)
         held = frozenset(one.policy for one in changes.now if one.memory and one.policy in told.missed)
 
-        assignments = unreadable.kept(plan.assignments, tracings, refused)
-        nodes = node_changes(world.nodes, tracings, assignments)
+        nodes = node_changes(world.nodes, world.tracings, plan.assignments)
         free = released(nodes, held, frozenset(revisions.missed))
         self._metrics.count("writes_held_back", len(nodes) - len(free))
         outcomes = [revisions, told, self._writer.write_tracings(free)]
-        due, departure = self._departures.due(tracings, world.nodes, time.monotonic())
+        due, departure = self._departures.due(world.tracings, world.nodes, time.monotonic())
         if not any(one.missed for one in outcomes):
             unused = [world.revisions[name] for name in plan.delete_revisions if name in world.revisions]
-            outcomes += [self._writer.delete_revisions(unused), self._writer.delete_tracings(tracings[name] for name in due)]
+            outcomes += [self._writer.delete_revisions(unused), self._writer.delete_tracings(world.tracings[name] for name in due)]
         wake = time.monotonic() + (plan.wake - self._clock.now()).total_seconds() if plan.wake is not None else None
         return Verdict(
             complete=not any(one.missed for one in outcomes),
@@ -90,14 +88,15 @@ class Look:
         )
 
     def _gather(self, policies: Mapping[str, PolicyFacts | Unreadable]) -> World:
-        readable = [one.policy for one in policies.values() if isinstance(one, PolicyFacts)]
+        knowledge = self._knowledge
         return make_world(
             self._clock.now(),
             policies,
-            self._knowledge.revisions.snapshot(),
-            self._knowledge.nodes.snapshot(),
-            self._knowledge.tracings.snapshot(),
-            self._knowledge.pods.placements(readable, self._knowledge.namespaces.snapshot()),
+            knowledge.revisions.snapshot(),
+            knowledge.nodes.snapshot(),
+            knowledge.tracings.snapshot(),
+            knowledge.pods,
+            knowledge.namespaces.snapshot(),
         )
 
     def _timed(self, world: World) -> Plan:

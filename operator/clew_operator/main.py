@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--health-address", metavar="HOST:PORT", help="serve /healthz and /readyz there")
     run.add_argument(
         "--lease-duration",
-        type=_seconds(3, 300),
+        type=_seconds(2, 300),
         default=15,
         metavar="DURATION",
         help="how long a silent leader stays leader (default: 15s)",

@@ -1,4 +1,4 @@
-"""On which nodes pods run that a policy selects. Pure.
+"""On which nodes pods run that a policy selects, and which policies select the same pods. Pure.
 
 Pods of one workload have the same labels, so they are kept as groups of (namespace, labels) with a count for each node: a policy is
 held against a few hundred groups rather than against every pod of the cluster.
@@ -7,7 +7,8 @@ held against a few hundred groups rather than against every pod of the cluster.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from clew_crds.policy import TracingPolicy
@@ -20,6 +21,14 @@ class Pod(NamedTuple):
     namespace: str
     labels: tuple[tuple[str, str], ...]
     node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """By policy: the nodes with a pod that it selects, and the other policies that select some of the same pods."""
+
+    placements: Mapping[str, frozenset[str]]
+    overlaps: Mapping[str, frozenset[str]]
 
 
 class PodGroups:
@@ -40,12 +49,16 @@ class PodGroups:
         if new is not None:
             self._groups.setdefault((new.namespace, new.labels), Counter())[new.node] += 1
 
-    def placements(self, policies: Iterable[TracingPolicy], namespaces: Mapping[str, Mapping[str, str]]) -> dict[str, frozenset[str]]:
-        """By policy, the nodes with a pod that it selects. ``namespaces`` has the labels of each."""
-        groups = [(namespace, dict(labels), nodes.keys()) for (namespace, labels), nodes in list(self._groups.items())]
-        return {
-            policy.metadata.name: frozenset().union(
-                *(nodes for namespace, labels, nodes in groups if selects(policy, namespace, labels, namespaces.get(namespace, {})))
-            )
-            for policy in policies
-        }
+    def selected(self, policies: Sequence[TracingPolicy], namespaces: Mapping[str, Mapping[str, str]]) -> Selection:
+        """What the policies select. ``namespaces`` has the labels of each."""
+        nodes: dict[str, set[str]] = {policy.metadata.name: set() for policy in policies}
+        overlaps: dict[str, set[str]] = {name: set() for name in nodes}
+        for (namespace, labels), group in list(self._groups.items()):
+            of_pod, of_namespace = dict(labels), namespaces.get(namespace, {})
+            names = {policy.metadata.name for policy in policies if selects(policy, namespace, of_pod, of_namespace)}
+            for name in names:
+                nodes[name] |= group.keys()
+                overlaps[name] |= names - {name}
+        return Selection(
+            {name: frozenset(found) for name, found in nodes.items()}, {name: frozenset(found) for name, found in overlaps.items()}
+        )

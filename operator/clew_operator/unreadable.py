@@ -1,14 +1,12 @@
-"""What happens to a policy that the models refuse: it is told so in its status, and what is enforced of it stays as it is. Pure.
+"""What a policy is told that the models refuse: its status and its event. What is enforced of it stays as it is (``World.unreadable``).
 
-The API server checks policies by the same models (the CRD is made from them), so this takes a CRD of another version of Clew.
+The API server checks policies by the same models (the CRD is made from them), so this takes a CRD of another version of Clew. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from clew_crds.node import Assignment, NodeTracing
 from clew_crds.observed import MESSAGE_MAX, Condition, Truth
 from clew_crds.status import PolicyStatus
 from clew_crds.values import format_time
@@ -36,19 +34,6 @@ def event_of(policy: Unreadable) -> tuple[Event, ...]:
     if any(one.type == "Stalled" and one.reason == REASON and one.status is Truth.TRUE for one in policy.status.conditions):
         return ()
     return (Event(policy.name, Severity.WARNING, REASON, policy.problems[0]),)
-
-
-def kept(
-    assignments: Mapping[str, tuple[Assignment, ...]], tracings: Mapping[str, NodeTracing], unreadable: Iterable[str]
-) -> dict[str, tuple[Assignment, ...]]:
-    """The planner's assignments, and beside them what each node has of the unreadable policies already."""
-    names = set(unreadable)
-    whole = {}
-    for node, planned in assignments.items():
-        tracing = tracings.get(node)
-        stay = [one for one in tracing.spec.policies if one.name in names] if tracing is not None else []
-        whole[node] = tuple(sorted((*planned, *stay), key=lambda one: one.name)) if stay else planned
-    return whole
 
 
 def _condition(kind: str, truth: Truth, message: str, policy: Unreadable, before: Condition | None, now: datetime) -> Condition:
