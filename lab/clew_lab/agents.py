@@ -181,9 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m clew_lab.agents", description="Simulate node agents, for tests of the operator.")
     parser.add_argument("--kubeconfig", type=Path, required=True, metavar="FILE")
-    parser.add_argument(
-        "--behaviours", type=Path, metavar="FILE", help="a JSON list of Behaviour objects"
-    )
+    parser.add_argument("--behaviours", type=Path, metavar="FILE", help="a JSON list of Behaviour objects")
     arguments = parser.parse_args(argv)
     rows = json.loads(arguments.behaviours.read_text(encoding="utf-8")) if arguments.behaviours else []
     behaviours = [Behaviour(**{**row, "state": State(row["state"]) if row.get("state") else None}) for row in rows]

@@ -13,6 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 STUCK = 120.0
 """Seconds that a change may wait to be looked at. A look takes seconds, and the longest back-off is 30 s."""
 
+Stop = Callable[[], None]
+"""Ends what it was given for."""
+
 Page = Callable[[], tuple[int, str, bytes]]
 """Answers a GET: status, content type, body."""
 
@@ -42,7 +45,7 @@ def readiness(in_touch: Callable[[], bool], leads: Callable[[], bool], complete:
     return page
 
 
-def serve(address: str, pages: Mapping[str, Page]) -> Callable[[], None]:
+def serve(address: str, pages: Mapping[str, Page]) -> Stop:
     """Serve ``pages`` by path on ``HOST:PORT`` (``[::1]:8080`` for IPv6) and return what stops it.
 
     Raises ``ValueError`` for an address of another form and ``OSError`` when it is taken.

@@ -6,6 +6,7 @@ held against a few hundred groups rather than against every pod of the cluster.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,33 +33,35 @@ class Selection:
 
 
 class PodGroups:
-    """How many pods of each namespace and set of labels run on each node."""
+    """How many pods of each namespace and set of labels run on each node. For any thread."""
 
     def __init__(self) -> None:
         self._groups: dict[tuple[str, tuple[tuple[str, str], ...]], Counter[str]] = {}
+        self._lock = threading.Lock()
 
     def observe(self, old: Pod | None, new: Pod | None) -> None:
         """Take in that ``old`` became ``new``; None stands for no pod."""
-        if old is not None:
-            group = self._groups[old.namespace, old.labels]
-            group[old.node] -= 1
-            if not group[old.node]:
-                del group[old.node]
-            if not group:
-                del self._groups[old.namespace, old.labels]
-        if new is not None:
-            self._groups.setdefault((new.namespace, new.labels), Counter())[new.node] += 1
+        with self._lock:
+            if old is not None:
+                group = self._groups[old.namespace, old.labels]
+                group[old.node] -= 1
+                if not group[old.node]:
+                    del group[old.node]
+                if not group:
+                    del self._groups[old.namespace, old.labels]
+            if new is not None:
+                self._groups.setdefault((new.namespace, new.labels), Counter())[new.node] += 1
 
     def selected(self, policies: Sequence[TracingPolicy], namespaces: Mapping[str, Mapping[str, str]]) -> Selection:
         """What the policies select. ``namespaces`` has the labels of each."""
         nodes: dict[str, set[str]] = {policy.metadata.name: set() for policy in policies}
         overlaps: dict[str, set[str]] = {name: set() for name in nodes}
-        for (namespace, labels), group in list(self._groups.items()):
+        with self._lock:
+            groups = [(*group, frozenset(found)) for group, found in self._groups.items()]
+        for namespace, labels, found in groups:
             of_pod, of_namespace = dict(labels), namespaces.get(namespace, {})
             names = {policy.metadata.name for policy in policies if selects(policy, namespace, of_pod, of_namespace)}
             for name in names:
-                nodes[name] |= group.keys()
+                nodes[name] |= found
                 overlaps[name] |= names - {name}
-        return Selection(
-            {name: frozenset(found) for name, found in nodes.items()}, {name: frozenset(found) for name, found in overlaps.items()}
-        )
+        return Selection({name: frozenset(one) for name, one in nodes.items()}, {name: frozenset(one) for name, one in overlaps.items()})

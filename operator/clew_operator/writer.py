@@ -119,7 +119,7 @@ class Writer:
                 write(change, self._leader.time_left())
             except ApiError as error:
                 self._metrics.count("writes", kind=what, result=error.fault.value)
-                _LOG.warning("a write failed", extra={"kind": what, "name": name, "fault": error.fault.value, "error": str(error)})
+                _LOG.warning("a write failed", extra={"kind": what, "object": name, "fault": error.fault.value, "error": str(error)})
                 if error.fault in _ENDS_BATCH:
                     ended.set()
                 with lock:
