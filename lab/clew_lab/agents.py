@@ -52,7 +52,7 @@ class Agents:
 
     def __init__(self, kubeconfig: Path, behaviours: Sequence[Behaviour] = ()) -> None:
         settings = client.Configuration()
-        config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings)
+        config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings)  # type: ignore[no-untyped-call]
         authorization = settings.get_api_key_with_prefix("BearerToken")
         self._server = settings.host
         self._headers = {"Authorization": authorization} if authorization else {}

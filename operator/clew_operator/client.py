@@ -74,9 +74,9 @@ def load_configuration(kubeconfig: Path | None) -> Any:
     settings = client.Configuration()
     try:
         if kubeconfig is not None:
-            config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings, persist_config=False)
+            config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings, persist_config=False)  # type: ignore[no-untyped-call]
         else:
-            config.load_incluster_config(client_configuration=settings)
+            config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
     except (config.ConfigException, OSError) as error:
         where = str(kubeconfig) if kubeconfig is not None else "the service account of this pod"
         hint = "" if kubeconfig is not None else "; outside of a cluster, name a file with --kubeconfig"
@@ -103,9 +103,9 @@ class Api:
 
     def __init__(self, settings: Any, connections: int = 16) -> None:
         settings.connection_pool_maxsize = connections
-        self._client = DynamicClient(client.ApiClient(settings), discoverer=lambda *_: None)
+        self._client = DynamicClient(client.ApiClient(settings), discoverer=lambda *_: None)  # type: ignore[no-untyped-call]
         self._resources = {
-            kind: Resource(
+            kind: Resource(  # type: ignore[no-untyped-call]
                 prefix="apis" if kind.group else "api",
                 group=kind.group,
                 api_version=kind.version,
