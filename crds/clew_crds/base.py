@@ -2,21 +2,22 @@
 
 pydantic's own messages speak of patterns and Python types. A person who writes a policy wants to hear "a decimal string from
 0 to 1", so every bounded type here carries that sentence, and ``problems.py`` puts field, value and sentence together. The
-constraints themselves stay plain JSON Schema (pattern, length, minimum, maximum), from which the CRD is generated.
+constraints themselves stay plain JSON Schema (pattern, length, minimum, maximum), from which the CRD is generated; beside them
+goes the sentence, as the message of a CEL rule.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.alias_generators import to_camel
-from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
-NOT_ALLOWED = "not_allowed"
-"""The type of every error that carries its own sentence on what is allowed."""
+from clew_crds.rules import NOT_ALLOWED, Rule, with_rules
 
 
 class Model(BaseModel):
@@ -24,12 +25,23 @@ class Model(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, use_attribute_docstrings=True)
 
+    RULES: ClassVar[tuple[Rule, ...]] = ()
+    """Rules between the fields, which the model's validators check in Python."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The hook by which the rules reach the schema."""
+        resolved = handler.resolve_ref_schema(handler(schema))
+        resolved.update(with_rules(resolved, cls.RULES))
+        return resolved
+
 
 @dataclass(frozen=True, slots=True)
 class Text:
     """Annotation of a string: its pattern (RE2 and Python alike), greatest length, and what ``allowed`` says of both.
 
-    ``check`` is for what no pattern can express; it raises ``ValueError`` to refuse.
+    ``check`` is for what no pattern can express; it raises ``ValueError`` to refuse. The API server is told the same by ``cel``,
+    which is evaluated only for a text of the pattern, or by one of JSON Schema's formats.
     """
 
     pattern: str
@@ -37,6 +49,14 @@ class Text:
     allowed: str
     check: Callable[[str], object] | None = None
     min_length: int = 1
+    cel: str = ""
+    json_format: str = ""
+
+    @property
+    def rule(self) -> Rule:
+        """Pattern and check as a rule of the API server, whose message is the sentence."""
+        matches = f"self.matches(r'{self.pattern}')"
+        return Rule(f"{matches} && {self.cel}" if self.cel else matches, self.allowed)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """The hook by which pydantic builds the validator."""
@@ -46,6 +66,11 @@ class Text:
         if self.check is not None:
             schema = core_schema.no_info_after_validator_function(self._checked, schema)
         return core_schema.custom_error_schema(schema, NOT_ALLOWED, custom_error_message=self.allowed)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The hook by which the sentence reaches the schema."""
+        plain = handler(schema)
+        return plain | {"format": self.json_format} if self.json_format else with_rules(plain, [self.rule])
 
     def _checked(self, text: str) -> str:
         if self.check is not None:
@@ -84,31 +109,3 @@ class Flag:
 
 
 Bool = Annotated[bool, Flag()]
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """One broken rule between fields: where (aliases and indexes below the model), the value there, and what is allowed."""
-
-    path: tuple[str | int, ...]
-    value: object
-    allowed: str
-
-
-def refuse(refusals: list[Refusal]) -> None:
-    """Raise one ``ValidationError`` with every refusal at its own field; do nothing when there is none.
-
-    For use in an "after" validator: pydantic merges these errors, with their paths, into those of the whole document.
-    """
-    if refusals:
-        _raise(refusals)
-
-
-def _raise(refusals: list[Refusal]) -> NoReturn:
-    raise ValidationError.from_exception_data(
-        "rules",
-        [
-            InitErrorDetails(type=PydanticCustomError(NOT_ALLOWED, "{allowed}", {"allowed": one.allowed}), loc=one.path, input=one.value)
-            for one in refusals
-        ],
-    )

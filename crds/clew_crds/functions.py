@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
-from clew_crds.base import Bool, Model, Refusal, Text, Whole, refuse
+from clew_crds.base import Bool, Model, Text, Whole
+from clew_crds.rules import Rule, refuse
 from clew_crds.values import DURATION_PATTERN, parse_duration
 
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
 _HOUR = 3600 * 10**9
+_INDEX_MAX = 11
 
 
 def _at_most_an_hour(text: str) -> None:
@@ -34,7 +36,16 @@ FieldPath = Annotated[
 OutputName = Annotated[
     str, Text(r"^[a-z][a-z0-9_.]*$", 63, 'a name for the span\'s attribute: lower-case letters, digits, "_" and ".", such as "port"')
 ]
-ShortDuration = Annotated[str, Text(DURATION_PATTERN, 32, 'a duration up to one hour, such as "50us", "1.5ms" or "2s"', _at_most_an_hour)]
+ShortDuration = Annotated[
+    str,
+    Text(
+        DURATION_PATTERN,
+        32,
+        'a duration up to one hour, such as "50us", "1.5ms" or "2s"',
+        _at_most_an_hour,
+        cel="duration(self) <= duration('1h')",
+    ),
+]
 
 
 class Attribution(enum.StrEnum):
@@ -52,12 +63,18 @@ class ArgumentType(enum.StrEnum):
     USER_STRING = "UserString"
 
 
+_NAME_OR_INDEX = Rule("!has(self.name) || !has(self.index)", "name or index, not both", "index")
+_NAMED = Rule("has(self.name) || has(self.index)", "an argument with a name or an index")
+
+
 class Argument(Model):
     """One argument of a kernel function that spans shall carry."""
 
+    RULES: ClassVar = (_NAME_OR_INDEX, _NAMED)
+
     name: ArgumentName | None = None
     """The parameter's name in the kernel's source. Either this or index."""
-    index: Annotated[int, Whole(0, 11)] | None = None
+    index: Annotated[int, Whole(0, _INDEX_MAX)] | None = None
     """The parameter's position, counted from 0. Either this or name."""
     field: FieldPath | None = None
     """A member to read in the structure that the argument points to, with dots between the levels."""
@@ -69,9 +86,9 @@ class Argument(Model):
     @model_validator(mode="after")
     def _one_way_to_name_it(self) -> Argument:
         if self.name is not None and self.index is not None:
-            refuse([Refusal(("index",), self.index, "name or index, not both")])
+            refuse([_NAME_OR_INDEX.refusal(self.index)])
         if self.name is None and self.index is None:
-            refuse([Refusal((), dict.fromkeys(self.model_fields_set), "an argument with a name or an index")])
+            refuse([_NAMED.refusal(dict.fromkeys(self.model_fields_set))])
         return self
 
     @property
@@ -84,8 +101,36 @@ class Argument(Model):
         return self.name if self.name is not None else f"arg{self.index}"
 
 
+def _output(argument: str) -> str:
+    """``Argument.output`` in CEL, of the variable ``argument``."""
+    last = f"{argument}.field.substring({argument}.field.lastIndexOf('.') + 1)"
+    # The API server must know how long the name may get; of a number turned into text it does not.
+    numbered = "".join(f"{argument}.index == {index} ? 'arg{index}' : " for index in range(_INDEX_MAX + 1))
+    named = f"has({argument}.name) ? {argument}.name : !has({argument}.index) ? '' : {numbered}''"
+    return f"(has({argument}.__as__) ? {argument}.__as__ : has({argument}.field) ? {last} : {named})"
+
+
+_SET_OR_FUNCTION = Rule("!has(self.set) || !has(self.__function__)", "set or function, not both", "function")
+_SOMETHING = Rule("has(self.set) || has(self.__function__)", "an entry with a set or a function")
+_BESIDE_A_SET = tuple(
+    Rule(f"!has(self.set) || !has(self.{field}) || {unsaid}", "nothing here beside a set, which says it for each of its functions", field)
+    for field, unsaid in {
+        "arguments": "size(self.arguments) == 0",
+        "returns": "!self.returns",
+        "attribution": f"self.attribution == '{Attribution.THREAD}'",
+    }.items()
+)
+_DIFFERENT_OUTPUTS = Rule(
+    f"!has(self.arguments) || self.arguments.all(a, self.arguments.exists_one(b, {_output('a')} == {_output('b')}))",
+    'arguments with different names; give one of them another by "as"',
+    "arguments",
+)
+
+
 class KernelFunction(Model):
     """One kernel function to record inside requests, or a named set of them."""
+
+    RULES: ClassVar = (_SET_OR_FUNCTION, _SOMETHING, *_BESIDE_A_SET, _DIFFERENT_OUTPUTS)
 
     set: SetName | None = None
     """A set of the catalogue: all of its functions, as the catalogue describes them. Either this or function."""
@@ -103,22 +148,16 @@ class KernelFunction(Model):
     @model_validator(mode="after")
     def _set_or_function(self) -> KernelFunction:
         if self.set is not None and self.function is not None:
-            refuse([Refusal(("function",), self.function, "set or function, not both")])
+            refuse([_SET_OR_FUNCTION.refusal(self.function)])
         if self.set is None and self.function is None:
-            refuse([Refusal((), dict.fromkeys(self.model_fields_set), "an entry with a set or a function")])
+            refuse([_SOMETHING.refusal(dict.fromkeys(self.model_fields_set))])
         if self.set is not None:
-            mine: dict[str, object] = {"arguments": self.arguments, "returns": self.returns, "attribution": self.attribution.value}
-            refuse(
-                [
-                    Refusal((name,), value, "nothing here beside a set, which says it for each of its functions")
-                    for name, value in mine.items()
-                    if name in self.model_fields_set
-                ]
-            )
+            said = ((rule, getattr(self, rule.field)) for rule in _BESIDE_A_SET)
+            refuse([rule.refusal(value) for rule, value in said if value != KernelFunction.model_fields[rule.field].default])
         counts = Counter(argument.output for argument in self.arguments)
         refuse(
             [
-                Refusal(("arguments", number), argument.output, 'arguments with different names; give one of them another by "as"')
+                _DIFFERENT_OUTPUTS.refusal(argument.output, "arguments", number)
                 for number, argument in enumerate(self.arguments)
                 if counts[argument.output] > 1
             ][1:]

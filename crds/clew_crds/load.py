@@ -1,13 +1,14 @@
 """Policies from files: YAML in, checked models out, or one error that lists everything that is wrong.
 
-The YAML is YAML 1.1 as PyYAML and kubectl read it, with what could hide a mistake refused: a key written twice, a merge key.
+The YAML is YAML 1.1 as kubectl reads it, with what could hide a mistake refused: a key written twice, a merge key.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from pydantic import ValidationError
@@ -71,8 +72,11 @@ def parse_policies(data: bytes | str, source: str) -> list[TracingPolicy]:
 class _StrictLoader(yaml.SafeLoader):
     """PyYAML's safe loader, refusing duplicate keys (it would silently keep the last) and merge keys.
 
-    It also refuses deep brackets at once: PyYAML's scanner takes quadratic time for them.
+    It also refuses deep brackets at once: PyYAML's scanner takes quadratic time for them. And it reads two things as kubectl does and
+    PyYAML does not: a plain ``n`` or ``y`` is a boolean, and ``12e4`` (a commit, perhaps) a number.
     """
+
+    bool_values: ClassVar = yaml.SafeLoader.bool_values | {"y": True, "n": False}
 
     def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
         """As the parent's, for every opening bracket, up to the limit."""
@@ -94,6 +98,10 @@ class _StrictLoader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f'the field "{name}" stands here twice', key.start_mark)
             seen.add(name)
         return super().construct_mapping(node, deep)
+
+
+_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^[yYnN]$"), list("yYnN"))
+_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile("^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789"))
 
 
 def _documents(data: bytes | str, source: str) -> list[Any]:

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from clew_crds.observed import Count, Generation, Message, ObjectMeta, ObjectName, Observed, Reason, Uid
 from clew_crds.policy import PolicyName
+from clew_crds.rules import Keyed
 
 NODE_KIND = "NodeTracing"
 POLICIES_MAX = 64
@@ -31,7 +32,7 @@ class Assignment(Observed):
 class NodeSpec(Observed):
     """What the node shall enforce. A policy that is not here is not enforced."""
 
-    policies: Annotated[tuple[Assignment, ...], Field(max_length=POLICIES_MAX)] = ()
+    policies: Annotated[tuple[Assignment, ...], Field(max_length=POLICIES_MAX), Keyed("name")] = ()
     """The policies, by name."""
 
 
@@ -76,7 +77,7 @@ class PolicyReport(Observed):
     """Why, for people."""
     pods: Count = 0
     """Pods of this node that the policy selects."""
-    functions: Annotated[tuple[FunctionReport, ...], Field(max_length=64)] = ()
+    functions: Annotated[tuple[FunctionReport, ...], Field(max_length=64), Keyed("function")] = ()
     """Kernel functions that are not recorded as asked."""
 
 
@@ -118,11 +119,11 @@ class NodeStatus(Observed):
     """The agent's version."""
     kernel: Kernel = Kernel()
     """What the agent found of the node's kernel."""
-    policies: Annotated[tuple[PolicyReport, ...], Field(max_length=POLICIES_MAX)] = ()
+    policies: Annotated[tuple[PolicyReport, ...], Field(max_length=POLICIES_MAX), Keyed("name")] = ()
     """Each policy of spec."""
     overhead: Overhead = Overhead()
     """What the agent costs."""
-    losses: Annotated[tuple[Loss, ...], Field(max_length=32)] = ()
+    losses: Annotated[tuple[Loss, ...], Field(max_length=32), Keyed("name")] = ()
     """What was lost."""
 
 

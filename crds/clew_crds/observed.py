@@ -13,13 +13,16 @@ from clew_crds.values import TIME_PATTERN, parse_time
 MESSAGE_MAX = 1024
 """Characters of a message in a status; longer ones are cut."""
 
-Time = Annotated[str, Text(TIME_PATTERN, 27, 'a time in UTC, such as "2026-11-25T10:00:00Z"', parse_time)]
+UNBOUNDED = 2**53
+"""The greatest number of a status: what every reader of JSON takes exactly."""
+
+Time = Annotated[str, Text(TIME_PATTERN, 27, 'a time in UTC, such as "2026-11-25T10:00:00Z"', parse_time, json_format="date-time")]
 Reason = Annotated[str, Text(r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", 128, 'one word in CamelCase, such as "FunctionNotFound"')]
 Message = Annotated[str, Text(r"^(.|\n)*$", MESSAGE_MAX, f"a text of at most {MESSAGE_MAX} characters", min_length=0)]
 ObjectName = Annotated[str, Text(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$", 253, 'the name of an object, such as "bookinfo-6f9c2d41aa"')]
 Uid = Annotated[str, Text(r"^[-A-Za-z0-9]*$", 64, "the uid of an object", min_length=0)]
-Count = Annotated[int, Whole(0, 2**53)]
-Generation = Annotated[int, Whole(0, 2**53)]
+Count = Annotated[int, Whole(0, UNBOUNDED)]
+Generation = Annotated[int, Whole(0, UNBOUNDED)]
 
 
 class Observed(Model):

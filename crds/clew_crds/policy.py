@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import enum
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from clew_crds.base import Bool, Model, Refusal, Text, Whole, refuse
+from clew_crds.base import Bool, Model, Text, Whole
 from clew_crds.catalogue import CATALOGUE
 from clew_crds.functions import KernelFunction
 from clew_crds.rollout import Rollout
+from clew_crds.rules import Rule, Unique, refuse
 from clew_crds.selectors import LabelKey, LabelSelector, LabelValue, NamespaceName
 from clew_crds.values import RATIO_PATTERN, parse_ratio
 
@@ -30,6 +31,9 @@ class Propagator(enum.StrEnum):
     """A format of trace headers."""
 
     TRACECONTEXT = "tracecontext"
+
+
+Propagators = Annotated[tuple[Propagator, ...], Field(max_length=8), Unique("each format once")]
 
 
 class Naming(enum.StrEnum):
@@ -72,23 +76,10 @@ class Sampling(Model):
 class Propagation(Model):
     """Which trace headers are written into requests and read from them. An empty list turns a direction off."""
 
-    inject: Annotated[tuple[Propagator, ...], Field(max_length=8)] = (Propagator.TRACECONTEXT,)
+    inject: Propagators = (Propagator.TRACECONTEXT,)
     """Formats that outgoing requests get."""
-    extract: Annotated[tuple[Propagator, ...], Field(max_length=8)] = (Propagator.TRACECONTEXT,)
+    extract: Propagators = (Propagator.TRACECONTEXT,)
     """Formats that are understood in arriving requests."""
-
-    @model_validator(mode="after")
-    def _each_once(self) -> Propagation:
-        lists = {"inject": self.inject, "extract": self.extract}
-        refuse(
-            [
-                Refusal((name, number), one.value, "each format once")
-                for name, items in lists.items()
-                for number, one in enumerate(items)
-                if one in items[:number]
-            ]
-        )
-        return self
 
 
 class Spans(Model):
@@ -158,10 +149,35 @@ class Metadata(Model):
     """Set by the API server."""
 
 
+_KNOWN_SET = Rule(f"!has(self.set) || self.set in [{', '.join(repr(name) for name in CATALOGUE)}]", f"one of {', '.join(CATALOGUE)}", "set")
+_SELECTED = Rule(
+    "has(self.namespaces) && size(self.namespaces) > 0 || has(self.namespaceSelector)",
+    "at least one namespace here, or a namespaceSelector",
+    "namespaces",
+)
+
+
+def _once(field: str, in_cel: str) -> Rule:
+    twice = f"self.kernelFunctions.exists_one(b, has(b.{in_cel}) && b.{in_cel} == a.{in_cel})"
+    condition = f"!has(self.kernelFunctions) || self.kernelFunctions.all(a, !has(a.{in_cel}) || {twice})"
+    return Rule(condition, f"each {field} once", "kernelFunctions")
+
+
+_ONCE = {"set": _once("set", "set"), "function": _once("function", "__function__")}
+
+
+def _in_catalogue(entry: KernelFunction) -> KernelFunction:
+    if entry.set is not None and entry.set not in CATALOGUE:
+        refuse([_KNOWN_SET.refusal(entry.set)])
+    return entry
+
+
 class EnforcedSpec(Model):
     """What to trace, and how: the part of a policy that nodes enforce, and a revision keeps."""
 
-    namespaces: Annotated[tuple[NamespaceName, ...], Field(max_length=256)] = ()
+    RULES: ClassVar = (_SELECTED, *_ONCE.values())
+
+    namespaces: Annotated[tuple[NamespaceName, ...], Field(max_length=256), Unique("each namespace once")] = ()
     """Namespaces to trace, by name. A pod is traced if its namespace is listed here or matches namespaceSelector."""
     namespace_selector: LabelSelector | None = None
     """Namespaces to trace, by their labels. An empty selector selects every namespace."""
@@ -171,7 +187,7 @@ class EnforcedSpec(Model):
     """Which requests are traced. By default all."""
     propagation: Propagation = Propagation()
     """Trace headers that are written and read. By default W3C Trace Context both ways."""
-    kernel_functions: Annotated[tuple[KernelFunction, ...], Field(max_length=64)] = ()
+    kernel_functions: Annotated[tuple[Annotated[KernelFunction, AfterValidator(_in_catalogue), _KNOWN_SET], ...], Field(max_length=64)] = ()
     """Kernel functions whose calls inside sampled requests become spans. By default none."""
     spans: Spans = Spans()
     """What spans look like."""
@@ -184,19 +200,12 @@ class EnforcedSpec(Model):
     def _rules(self) -> EnforcedSpec:
         found = []
         if not self.namespaces and self.namespace_selector is None:
-            found.append(Refusal(("namespaces",), self.namespaces, "at least one namespace here, or a namespaceSelector"))
-        found += [
-            Refusal(("namespaces", number), name, "each namespace once")
-            for number, name in enumerate(self.namespaces)
-            if name in self.namespaces[:number]
-        ]
+            found.append(_SELECTED.refusal(self.namespaces))
         seen: set[str] = set()
         for number, entry in enumerate(self.kernel_functions):
             field, name = ("set", entry.set) if entry.set is not None else ("function", entry.function)
-            if entry.set is not None and entry.set not in CATALOGUE:
-                found.append(Refusal(("kernelFunctions", number, "set"), entry.set, f"one of {', '.join(CATALOGUE)}"))
             if f"{field} {name}" in seen:
-                found.append(Refusal(("kernelFunctions", number, field), name, f"each {field} once"))
+                found.append(_ONCE[field].refusal(name, "kernelFunctions", number, field))
             seen.add(f"{field} {name}")
         refuse(found)
         return self

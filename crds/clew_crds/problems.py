@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from clew_crds.base import NOT_ALLOWED
+from clew_crds.rules import NOT_ALLOWED
 
 _LONGEST_VALUE = 60
 

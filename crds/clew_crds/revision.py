@@ -8,13 +8,14 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from clew_crds.base import Whole
 from clew_crds.observed import ObjectMeta, Observed, Uid
 from clew_crds.policy import API_VERSION, KIND, EnforcedSpec, PolicyName, PolicySpec, TracingPolicy
+from clew_crds.rules import Rule
 
 REVISION_KIND = "TracingRevision"
 POLICY_LABEL = "clew.dev/policy"
@@ -44,6 +45,8 @@ class RolloutRequest(Observed):
 
 class RevisionSpec(Observed):
     """Of which policy it is, and what is enforced."""
+
+    RULES: ClassVar = (Rule("self == oldSelf", "what was there before: a changed policy gets another revision"),)
 
     policy: PolicyName
     """The policy's name."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
-from clew_crds.base import Bool, Model, Refusal, Text, refuse
+from clew_crds.base import Bool, Model, Text
+from clew_crds.rules import Rule, refuse
 from clew_crds.values import AMOUNT_PATTERN, DURATION_PATTERN, Amount, parse_amount, parse_duration
 
 _WEEK = 7 * 24 * 3600 * 10**9
@@ -27,8 +28,15 @@ def _ten_seconds_to_a_week(text: str) -> None:
 NodeAmount = Annotated[
     str, Text(AMOUNT_PATTERN, 6, 'a string: a count of nodes from "1" to "999999", or a percentage from "1%" to "100%"', parse_amount)
 ]
-LongDuration = Annotated[str, Text(DURATION_PATTERN, 32, 'a duration up to "168h", such as "2m" or "1h30m"', _at_most_a_week)]
-Deadline = Annotated[str, Text(DURATION_PATTERN, 32, 'a duration from "10s" to "168h", such as "10m"', _ten_seconds_to_a_week)]
+_CEL_AT_MOST_A_WEEK = "duration(self) <= duration('168h')"
+_CEL_TEN_SECONDS_TO_A_WEEK = f"duration(self) >= duration('10s') && {_CEL_AT_MOST_A_WEEK}"
+LongDuration = Annotated[
+    str, Text(DURATION_PATTERN, 32, 'a duration up to "168h", such as "2m" or "1h30m"', _at_most_a_week, cel=_CEL_AT_MOST_A_WEEK)
+]
+Deadline = Annotated[
+    str,
+    Text(DURATION_PATTERN, 32, 'a duration from "10s" to "168h", such as "10m"', _ten_seconds_to_a_week, cel=_CEL_TEN_SECONDS_TO_A_WEEK),
+]
 
 
 class OnFailure(enum.StrEnum):
@@ -57,14 +65,39 @@ class RolloutStep(Model):
         return parse_duration(self.soak)
 
 
+STEPS_MAX = 16
+
+# CEL has no index in its loops, so the rule goes over the numbers that an index may be. Steps that are no amounts are refused by a
+# rule of their own; here they would fail int().
+_NUMBERS = list(range(STEPS_MAX))
+_LATER = "i >= j || j >= size(self.steps)"
+_OTHER_SORT = "self.steps[i].nodes.endsWith('%') != self.steps[j].nodes.endsWith('%')"
+_MORE = "int(self.steps[i].nodes.replace('%', '')) < int(self.steps[j].nodes.replace('%', ''))"
+_GROW = Rule(
+    f"!has(self.steps) || !self.steps.all(s, s.nodes.matches(r'{AMOUNT_PATTERN}')) || "
+    f"{_NUMBERS}.all(i, {_NUMBERS}.all(j, {_LATER} || {_OTHER_SORT} || {_MORE}))",
+    "more than in the step before",
+    "steps",
+    part="nodes",
+)
+_LAST = Rule(
+    "!has(self.steps) || size(self.steps) == 0 || self.steps[size(self.steps) - 1].nodes == '100%'",
+    '"100%" in the last step',
+    "steps",
+    part="nodes",
+)
+
+
 class Rollout(Model):
     """The order and the pace in which nodes get a changed policy."""
+
+    RULES: ClassVar = (_GROW, _LAST)
 
     paused: Bool = False
     """Whether the rollout stands still where it is."""
     max_unavailable: NodeAmount = "10%"
     """How many nodes may be changing at one time: a count, or a percentage of all nodes."""
-    steps: Annotated[tuple[RolloutStep, ...], Field(min_length=1, max_length=16)] = (RolloutStep(nodes="100%"),)
+    steps: Annotated[tuple[RolloutStep, ...], Field(min_length=1, max_length=STEPS_MAX)] = (RolloutStep(nodes="100%"),)
     """The steps, each with more nodes than the one before; the last one has 100%."""
     progress_deadline: Deadline = "10m"
     """A step that has made no progress for so long has failed."""
@@ -83,9 +116,9 @@ class Rollout(Model):
         for number, step in enumerate(self.steps):
             amount = step.amount
             if amount.number <= last[amount.percent]:
-                found.append(Refusal(("steps", number, "nodes"), step.nodes, "more than in the step before"))
+                found.append(_GROW.refusal(step.nodes, "steps", number, "nodes"))
             last[amount.percent] = max(last[amount.percent], amount.number)
         if self.steps[-1].nodes != "100%":
-            found.append(Refusal(("steps", len(self.steps) - 1, "nodes"), self.steps[-1].nodes, '"100%" in the last step'))
+            found.append(_LAST.refusal(self.steps[-1].nodes, "steps", len(self.steps) - 1, "nodes"))
         refuse(found)
         return self

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from clew_crds.base import Model, Refusal, Text, refuse
+from clew_crds.base import Model, Text
+from clew_crds.rules import Rule, refuse
 
 if TYPE_CHECKING:
     from clew_crds.policy import TracingPolicy
@@ -44,8 +45,25 @@ class Operator(enum.StrEnum):
     DOES_NOT_EXIST = "DoesNotExist"
 
 
+def _needs_values(operator: Operator) -> bool:
+    return operator in (Operator.IN, Operator.NOT_IN)
+
+
+def _values_of(operator: Operator) -> Rule:
+    some = "has(self.values) && size(self.values) > 0"
+    cel, allowed = (
+        (some, f"at least one value with {operator}") if _needs_values(operator) else (f"!({some})", f"no values with {operator}")
+    )
+    return Rule(f"self.operator != '{operator}' || {cel}", allowed, "values")
+
+
+_VALUES = {operator: _values_of(operator) for operator in Operator}
+
+
 class LabelRequirement(Model):
     """One condition on one label."""
+
+    RULES: ClassVar = tuple(_VALUES.values())
 
     key: LabelKey
     """The label that the condition is about."""
@@ -56,10 +74,8 @@ class LabelRequirement(Model):
 
     @model_validator(mode="after")
     def _values_fit_operator(self) -> LabelRequirement:
-        needs = self.operator in (Operator.IN, Operator.NOT_IN)
-        if needs != bool(self.values):
-            allowed = f"at least one value with {self.operator}" if needs else f"no values with {self.operator}"
-            refuse([Refusal(("values",), self.values, allowed)])
+        if _needs_values(self.operator) != bool(self.values):
+            refuse([_VALUES[self.operator].refusal(self.values)])
         return self
 
     def holds(self, labels: Mapping[str, str]) -> bool:
@@ -73,6 +89,8 @@ class LabelRequirement(Model):
 
 class LabelSelector(Model):
     """Conditions on labels, all of which must hold. An empty selector selects everything."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
 
     match_labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=64)] = Field(default_factory=dict)
     """Labels that must be there with exactly these values."""

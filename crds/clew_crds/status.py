@@ -12,6 +12,7 @@ from pydantic import Field
 from clew_crds.base import Bool, Whole
 from clew_crds.observed import Condition, Count, Generation, Message, ObjectName, Observed, Reason, Time
 from clew_crds.policy import PolicyName
+from clew_crds.rules import Keyed
 
 FAILURES_MAX = 5
 """Failures that a status names; ``nodes.failed`` counts all."""
@@ -99,7 +100,7 @@ class PolicyStatus(Observed):
     """Where the rollout stands."""
     failures: Annotated[tuple[Failure, ...], Field(max_length=FAILURES_MAX)] = ()
     """The first few nodes that failed, newest first."""
-    overlaps: Annotated[tuple[Overlap, ...], Field(max_length=OVERLAPS_MAX)] = ()
+    overlaps: Annotated[tuple[Overlap, ...], Field(max_length=OVERLAPS_MAX), Keyed("policy")] = ()
     """Other policies that select some of the same pods."""
-    conditions: Annotated[tuple[Condition, ...], Field(max_length=8)] = ()
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=8), Keyed("type")] = ()
     """Ready, Reconciling and Stalled, by the rules of kstatus."""

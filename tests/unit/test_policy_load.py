@@ -150,11 +150,11 @@ WRONG = [
         "p.yaml: spec.kernelFunctions[0].arguments[0].index: 12 is not allowed: a whole number from 0 to 11",
     ),
     (
-        spec("kernelFunctions: [{function: a, arguments: [{name: n, type: Int}]}]"),
+        spec("kernelFunctions: [{function: a, arguments: [{name: m, type: Int}]}]"),
         'p.yaml: spec.kernelFunctions[0].arguments[0].type: "Int" is not allowed: "Integer", "String" or "UserString"',
     ),
     (
-        spec("kernelFunctions: [{function: a, arguments: [{name: n, as: My Name}]}]"),
+        spec("kernelFunctions: [{function: a, arguments: [{name: m, as: My Name}]}]"),
         'p.yaml: spec.kernelFunctions[0].arguments[0].as: "My Name" is not allowed: '
         'a name for the span\'s attribute: lower-case letters, digits, "_" and ".", such as "port"',
     ),
@@ -164,10 +164,17 @@ WRONG = [
         'a path through the argument\'s structure, such as "__sk_common.skc_dport"',
     ),
     (
-        spec("kernelFunctions: [{function: a, arguments: [{name: n}, {name: m, as: n}]}]"),
-        'p.yaml: spec.kernelFunctions[0].arguments[1]: "n" is not allowed: '
+        spec("kernelFunctions: [{function: a, arguments: [{name: k}, {name: m, as: k}]}]"),
+        'p.yaml: spec.kernelFunctions[0].arguments[1]: "k" is not allowed: '
         'arguments with different names; give one of them another by "as"',
     ),
+    # as kubectl reads them: n is a boolean, and 12e4 a number
+    (
+        spec("kernelFunctions: [{function: a, arguments: [{name: n}]}]"),
+        "p.yaml: spec.kernelFunctions[0].arguments[0].name: false is not allowed: "
+        'the name of a parameter in the kernel\'s source, such as "size"',
+    ),
+    (spec("podSelector: {matchLabels: {commit: 12e4}}"), f"p.yaml: spec.podSelector.matchLabels.commit: 120000.0 is not allowed: {LABEL}"),
     # spans, identifiers, limits
     (spec("spans: {naming: flow}"), 'p.yaml: spec.spans.naming: "flow" is not allowed: "Flow" or "HTTP"'),
     (spec("spans: {subject: Service}"), 'p.yaml: spec.spans.subject: "Service" is not allowed: "Workload" or "Pod"'),

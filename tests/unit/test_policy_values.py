@@ -29,7 +29,9 @@ def test_duration(text: str, nanoseconds: int) -> None:
     assert parse_duration(text) == nanoseconds
 
 
-@pytest.mark.parametrize("text", ["", "5", "s", "-1s", "+1s", "1 s", "1S", ".5s", "1.s", "1d", "0.5ns", "1s\n", "\u0661s", "1e3s"])
+@pytest.mark.parametrize(
+    "text", ["", "5", "s", "-1s", "+1s", "1 s", "1S", ".5s", "1.s", "1d", "0.5ns", "1s\n", "\u0661s", "1e3s", "100000h"]
+)
 def test_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match="no "):
         parse_duration(text)
