@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from clew_lab import image as images
+from clew_lab.cluster import programs
 from clew_lab.config import KERNELS
 from clew_lab.guest import GuestOptions
 from clew_lab.host import HostUnready, as_root, ensure_host_packages
@@ -22,6 +23,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from clew_lab.demo import main as demo
 
         return demo(arguments[1:])
+    if arguments[:1] == ["cluster"]:
+        from clew_lab.cluster.main import main as cluster
+
+        return cluster(arguments[1:])
     asked = _parser().parse_args(arguments)
     try:
         return _carry_out(asked)
@@ -50,9 +55,10 @@ def _carry_out(asked: argparse.Namespace) -> int:
     match asked.action:
         case "setup":
             image = setup()
-            print(f"lab ready: {image.path}, kernels {', '.join(image.kernels.values())}")
+            control_plane = programs.build_programs()
+            print(f"lab ready: {image.path}, kernels {', '.join(image.kernels.values())}; {control_plane}, a control plane")
         case "clean":
-            print("\n".join(images.clean(asked.all)) or "nothing to remove")
+            print("\n".join(images.clean(asked.all) + programs.clean(asked.all)) or "nothing to remove")
         case "run":
             command = asked.command[1:] if asked.command[:1] == ["--"] else asked.command
             if not command:
@@ -70,10 +76,11 @@ def _guest_options(asked: argparse.Namespace) -> GuestOptions:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="clew-lab", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("setup", help="install what the host lacks and build the image, once per recipe")
+    actions.add_parser("setup", help="install what the host lacks, build the image and the control plane, once per recipe")
+    actions.add_parser("cluster", help="a Kubernetes control plane with nodes that are played: build, up, down, status", add_help=False)
     actions.add_parser("demo", help="the demo: four services, one policy, traces down into the kernel", add_help=False)
-    clean = actions.add_parser("clean", help="remove images of earlier recipes")
-    clean.add_argument("--all", action="store_true", help="the present image and the downloaded packages too")
+    clean = actions.add_parser("clean", help="remove images and programs of earlier recipes")
+    clean.add_argument("--all", action="store_true", help="the present ones and all downloads too")
     run = actions.add_parser("run", help="boot a guest, run one command in the checkout, return its exit status")
     run.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="end the guest after this (default 600)")
     shell = actions.add_parser("shell", help="boot a guest and give its shell the terminal")

@@ -1,0 +1,193 @@
+"""A running control plane: started with fresh data, used by tests through :class:`Cluster`, ended with everything it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import ssl
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from clew_lab.cluster import components, nodes, ports, programs
+from clew_lab.cluster.components import ADMIN, AUDIT_POLICY, COMPONENT_USERS, Files
+from clew_lab.cluster.processes import ProcessGroup
+from clew_lab.image import cache_dir
+
+__all__ = ["Cluster", "ClusterError", "start_cluster"]
+
+_API_SERVER = "kube-apiserver"
+_START_SECONDS = 120.0
+_POLL_SECONDS = 0.05
+_LOG_LINES = 20
+
+
+class ClusterError(RuntimeError):
+    """A component ended, or did not answer in time; the message holds what it logged last."""
+
+
+class Cluster:
+    """A running control plane; :func:`start_cluster` makes it."""
+
+    def __init__(self, folder: Path, programs: Path, ports: ports.Ports, group: ProcessGroup) -> None:
+        """Write the components' files into `folder`; nothing runs yet."""
+        self.folder = folder
+        self.url = f"https://127.0.0.1:{ports.apiserver}"
+        self._files = Files(folder)
+        self._programs = programs
+        self._ports = ports
+        self._group = group
+        self._command_lines = components.command_lines(programs, self._files, ports)
+        self._nodes_made = 0
+        tokens = {name: secrets.token_hex(16) for name in (ADMIN, *COMPONENT_USERS)}
+        self.admin_token = tokens[ADMIN]
+        self._files.tokens.write_text(components.tokens_csv(tokens))
+        self._files.audit_policy.write_text(json.dumps(AUDIT_POLICY))
+        for name, token in tokens.items():
+            self._files.kubeconfig(name).write_text(components.kubeconfig(self.url, self.ca, token))
+
+    @property
+    def kubeconfig(self) -> Path:
+        """A kubeconfig with every right."""
+        return self._files.kubeconfig(ADMIN)
+
+    @property
+    def ca(self) -> Path:
+        """The certificate of the authority by which the API server is known, PEM."""
+        return self._files.ca
+
+    @property
+    def audit_log(self) -> Path:
+        """Every write to an object of group clew.dev: one JSON `audit.k8s.io/v1` Event a line, with the body that was sent."""
+        return self._files.audit_log
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """This process's environment with kubectl, helm and the admin's kubeconfig in it, and their caches in the cluster's folder."""
+        helm = {f"HELM_{kind}_HOME": str(self.folder / "helm" / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
+        return {
+            **os.environ,
+            "KUBECONFIG": str(self.kubeconfig),
+            "KUBECACHEDIR": str(self.folder / "kubectl"),
+            "PATH": f"{self._programs}:{os.environ['PATH']}",
+            **helm,
+        }
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The pid of each component, by name."""
+        return self._group.pids()
+
+    def kubectl(self, *args: str, input: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run kubectl as admin; raises ``subprocess.CalledProcessError`` on failure unless `check` is false."""
+        return self._run("kubectl", args, input, check)
+
+    def helm(self, *args: str, input: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run helm as admin, likewise."""
+        return self._run("helm", args, input, check)
+
+    def add_nodes(
+        self,
+        names_or_count: int | Sequence[str],
+        zones: Sequence[str] = nodes.ZONES,
+        kernels: Sequence[str] = nodes.KERNELS,
+    ) -> list[str]:
+        """Add nodes that kwok plays and wait until all are Ready; return their names, `node-0` and so on unless given.
+
+        Zones take turns node by node, kernels each time that the zones have had theirs.
+        """
+        first = self._nodes_made
+        names = [f"node-{first + n}" for n in range(names_or_count)] if isinstance(names_or_count, int) else list(names_or_count)
+        self._nodes_made += len(names)
+        made = [nodes.node(name, first + n, zones, kernels) for n, name in enumerate(names)]
+        nodes.create_and_await(self.kubeconfig, made)
+        return names
+
+    def stop_apiserver(self) -> None:
+        """End the API server at once, as a crash would."""
+        self._group.kill(_API_SERVER)
+
+    def start_apiserver(self) -> None:
+        """Start the API server again, at the same address, and wait until it is ready."""
+        self._start(_API_SERVER)
+
+    def restart_apiserver(self) -> None:
+        """End the API server and start it again; every connection breaks, no data is lost."""
+        self.stop_apiserver()
+        self.start_apiserver()
+
+    def start(self) -> None:
+        """Start every component and wait until pods can be made and nodes be played."""
+        for name in self._command_lines:
+            self._start(name)
+            if name == _API_SERVER:
+                self.ca.write_text(components.authority(self._files.certificate.read_text()))
+        self._await("kube-controller-manager", self._has_default_service_account)
+
+    def _run(self, program: str, args: Sequence[str], text: str, check: bool) -> subprocess.CompletedProcess[str]:
+        argv = [str(self._programs / program), *args]
+        done = subprocess.run(argv, input=text, env=self.environment, capture_output=True, text=True, check=False)
+        if check and done.returncode != 0:
+            problem = subprocess.CalledProcessError(done.returncode, argv, done.stdout, done.stderr)
+            problem.add_note(done.stderr)
+            raise problem
+        return done
+
+    def _start(self, name: str) -> None:
+        self._group.start(name, self._command_lines[name])
+        ready: dict[str, Callable[[], bool]] = {
+            _API_SERVER: lambda: self._answers(f"{self.url}/readyz"),
+            "kwok": lambda: self._answers(f"http://127.0.0.1:{self._ports.kwok}/healthz"),
+        }
+        if name in ready:
+            self._await(name, ready[name])
+
+    def _await(self, name: str, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while not ready():
+            if self._group.ended(name):
+                raise ClusterError(f"{name} has ended; it said:\n{self._said(name)}")
+            if time.monotonic() > deadline:
+                raise ClusterError(f"{name} was not ready after {_START_SECONDS:g} s; it said:\n{self._said(name)}")
+            time.sleep(_POLL_SECONDS)
+
+    def _has_default_service_account(self) -> bool:
+        return self._answers(f"{self.url}/api/v1/namespaces/default/serviceaccounts/default")
+
+    def _answers(self, url: str) -> bool:
+        """Whether a GET as admin is answered with success."""
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {self.admin_token}"})
+        try:
+            context = ssl.create_default_context(cafile=self._files.certificate) if url.startswith("https:") else None
+            with urllib.request.urlopen(request, timeout=5, context=context):
+                return True
+        except OSError:
+            return False
+
+    def _said(self, name: str) -> str:
+        lines = self._group.log(name).read_text(errors="replace").splitlines()
+        return "\n".join(lines[-_LOG_LINES:])
+
+
+@contextmanager
+def start_cluster(folder: Path | None = None) -> Iterator[Cluster]:
+    """Run a fresh control plane while the body runs, in `folder` or a temporary one; nothing of it is left after.
+
+    Raises :class:`clew_lab.cluster.programs.ProgramsMissing` and :class:`ClusterError`.
+    """
+    built = programs.find_programs()
+    home = Path(tempfile.mkdtemp(prefix="clew-cluster-")) if folder is None else folder
+    home.mkdir(parents=True, exist_ok=True)
+    try:
+        with programs.in_use(built), ports.reserved(cache_dir() / "ports") as reserved, ProcessGroup(home) as group:
+            cluster = Cluster(home, built, reserved, group)
+            cluster.start()
+            yield cluster
+    finally:
+        shutil.rmtree(home, ignore_errors=True)

@@ -1,0 +1,66 @@
+"""What the control plane is started with: users, kubeconfigs, the audit policy, command lines; and nodes as kwok is given them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from clew_lab.cluster.components import AUDIT_POLICY, Files, command_lines, kubeconfig, tokens_csv
+from clew_lab.cluster.nodes import node
+from clew_lab.cluster.ports import Ports
+
+PORTS = Ports(etcd=1, etcd_peer=2, apiserver=3, controller_manager=4, scheduler=5, kwok=6)
+
+
+def test_only_the_admin_and_kwok_may_do_everything() -> None:
+    tokens = {"admin": "t0", "kube-controller-manager": "t1", "kube-scheduler": "t2", "kwok": "t3"}
+    assert tokens_csv(tokens).splitlines() == [
+        "t0,admin,admin,system:masters",
+        "t1,system:kube-controller-manager,kube-controller-manager",
+        "t2,system:kube-scheduler,kube-scheduler",
+        "t3,kwok,kwok,system:masters",
+    ]
+
+
+def test_a_kubeconfig_names_the_server_its_certificate_and_the_token() -> None:
+    document = json.loads(kubeconfig("https://127.0.0.1:3", Path("/c/pki/apiserver.crt"), "t0"))
+    assert document["clusters"][0]["cluster"] == {"server": "https://127.0.0.1:3", "certificate-authority": "/c/pki/apiserver.crt"}
+    assert document["users"][0]["user"] == {"token": "t0"}
+    assert document["current-context"] == document["contexts"][0]["name"]
+
+
+def test_the_audit_takes_writes_of_clew_s_objects_and_then_nothing() -> None:
+    assert [(rule["level"], rule.get("resources")) for rule in AUDIT_POLICY["rules"]] == [
+        ("Request", [{"group": "clew.dev"}]),
+        ("None", None),
+    ]
+
+
+def test_every_component_runs_from_the_programs_listens_on_loopback_and_keeps_its_files_in_the_folder() -> None:
+    lines = command_lines(Path("/programs"), Files(Path("/cluster")), PORTS)
+    assert list(lines) == ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"]
+    for name, argv in lines.items():
+        assert argv[0] == f"/programs/{name}"
+        assert any("127.0.0.1" in word for word in argv)
+        for word in argv[1:]:
+            value = word.partition("=")[2]
+            assert not value.startswith("/") or value.startswith(("/cluster/", "/programs/"))
+
+
+def test_nodes_take_zones_in_turn_and_kernels_each_time_that_all_zones_had_theirs() -> None:
+    made = [node(f"n{number}", number, ("a", "b", "c"), ("6.1.0-1", "6.12.0-1")) for number in range(7)]
+    zones = [one["metadata"]["labels"]["topology.kubernetes.io/zone"] for one in made]
+    kernels = [one["status"]["nodeInfo"]["kernelVersion"] for one in made]
+    assert list(zip(zones, kernels, strict=True)) == [
+        ("a", "6.1.0-1"),
+        ("b", "6.1.0-1"),
+        ("c", "6.1.0-1"),
+        ("a", "6.12.0-1"),
+        ("b", "6.12.0-1"),
+        ("c", "6.12.0-1"),
+        ("a", "6.1.0-1"),
+    ]
+
+
+def test_a_kernel_that_kwok_would_take_for_a_number_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^'6\.1' is no release of a kernel as `uname -r` says it, such as 6\.1\.0-56-amd64$"):
+        node("n0", 0, ("a",), ("6.1",))

@@ -1,0 +1,107 @@
+"""The control plane's programs: keyed by their recipe, whole or absent, built once, and never removed from under a cluster."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from clew_lab.cluster import build, programs
+from clew_lab.cluster.build import linker_flags
+from clew_lab.cluster.toolchain import RECIPE
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "clew" / "lab"
+
+
+def stub_build(monkeypatch: pytest.MonkeyPatch, *, fails: bool = False) -> list[Path]:
+    built: list[Path] = []
+
+    def make(target: Path, go_cache: Path) -> None:
+        go_cache.mkdir(exist_ok=True)
+        built.append(target)
+        (target / "etcd").touch()
+        if fails:
+            raise RuntimeError("no network")
+
+    monkeypatch.setattr(build, "build", make)
+    return built
+
+
+def test_without_programs_the_message_says_what_to_do(cache: Path) -> None:
+    with pytest.raises(programs.ProgramsMissing, match="run `clew-lab cluster build`"):
+        programs.find_programs()
+
+
+def test_programs_appear_whole_under_their_key(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub_build(monkeypatch)
+    assert programs.build_programs() == programs.find_programs() == cache / "cluster" / programs.recipe_key()
+    assert (programs.find_programs() / "etcd").exists()
+
+
+def test_a_build_that_fails_leaves_no_programs_and_the_next_starts_afresh(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub_build(monkeypatch, fails=True)
+    with pytest.raises(RuntimeError, match="no network"):
+        programs.build_programs()
+    with pytest.raises(programs.ProgramsMissing):
+        programs.find_programs()
+    stub_build(monkeypatch)
+    assert [path.name for path in programs.build_programs().iterdir()] == ["etcd"]
+
+
+def test_two_that_need_the_programs_build_them_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = stub_build(monkeypatch)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda _: programs.build_programs(), range(2))
+    assert one == other
+    assert len(built) == 1
+
+
+def test_clean_removes_programs_of_other_recipes_and_keeps_the_present_ones(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub_build(monkeypatch)
+    present = programs.build_programs()
+    earlier = cache / "cluster" / "0123456789abcdef"
+    earlier.mkdir()
+    assert programs.clean() == [f"removed {earlier}"]
+    assert programs.find_programs() == present
+
+
+def test_clean_of_everything_takes_go_s_caches_but_nothing_that_a_cluster_runs_from(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub_build(monkeypatch)
+    present = programs.build_programs()
+    with programs.in_use(present):
+        assert programs.clean(everything=True) == [f"kept {present}: a cluster runs from it", f"removed {cache / 'go'}"]
+    assert programs.clean(everything=True) == [f"removed {present}"]
+
+
+def test_the_key_changes_with_any_file_of_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = programs.recipe_key()
+    for path in RECIPE.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(programs, "RECIPE", tmp_path)
+    assert programs.recipe_key() == before
+    keys = {before}
+    for path in sorted(tmp_path.iterdir()):
+        path.write_bytes(path.read_bytes() + b"\n")
+        keys.add(programs.recipe_key())
+    assert len(keys) == 6
+
+
+def test_the_programs_are_told_the_version_of_kubernetes_that_go_mod_requires() -> None:
+    flags = linker_flags("module example.test\n\nrequire (\n\tk8s.io/kubernetes v1.37.2\n)\n").split(" -X ")
+    assert flags[0] == "-s -w"
+    assert flags[1:7] == [
+        "k8s.io/component-base/version.gitVersion=v1.37.2",
+        "k8s.io/component-base/version.gitMajor=1",
+        "k8s.io/component-base/version.gitMinor=37",
+        "k8s.io/component-base/version.gitTreeState=clean",
+        "k8s.io/component-base/version.gitCommit=v1.37.2",
+        "k8s.io/component-base/version.buildDate=1970-01-01T00:00:00Z",
+    ]
+    assert [flag.replace("client-go/pkg", "component-base") for flag in flags[7:]] == flags[1:7]
+
+
+def test_a_go_mod_without_kubernetes_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^go\.mod does not require a release of k8s\.io/kubernetes$"):
+        linker_flags("module example.test\n")
