@@ -4,6 +4,7 @@ import json
 import os
 import ssl
 import sys
+import time
 import urllib.error
 import urllib.request
 
@@ -18,6 +19,9 @@ def get(url: str, **headers: str) -> bytes:
         with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10, context=context) as answer:
             return bytes(answer.read())
     except urllib.error.HTTPError as error:
+        if error.code == 429:  # the API server takes up a definition that was changed just now; the Job's deadline ends the waiting
+            time.sleep(float(error.headers.get("Retry-After", 1)))
+            return get(url, **headers)
         sys.exit(f"GET {url}: {error.code} {error.reason}: {error.read().decode(errors='replace').strip()}")
     except OSError as error:
         sys.exit(f"GET {url}: {error}")
