@@ -340,12 +340,14 @@ INLINE void settle_send(struct sock *sk, int sent)
 		return;
 	seen = connection->send_seen;
 	connection->send_seen = 0;
+	if (seen <= taken)
+		return;
 	went = write_position(connection) - connection->send_from;
-	if (seen > taken && went && went < connection->send_last) {
+	if (went && went < connection->send_last) {
 		connection->torn = 1;
 		count(COUNTER_SEND_TORN);
 	}
-	if (seen <= taken || connection->out.state == STREAM_GIVEN_UP)
+	if (connection->out.state == STREAM_GIVEN_UP)
 		return;
 	count(COUNTER_SEND_CUT);
 	if (connection->body_known && taken >= connection->body_from &&

@@ -105,28 +105,18 @@ KRETFUNC_PROBE(tcp_sendpage, struct sock *sk, struct page *page, int from, size_
 	struct connection *connection = connections.sk_storage_get(sk, 0, 0);
 	struct work *work;
 	u32 slot = WORK_RESPOND;
+	int passed;
 
-	if (sent <= 0 || !is_answering(connection) || connection->out.state == STREAM_UNTIL_CLOSE)
+	if (sent <= 0 || !is_answering(connection))
 		return 0;
 	work = works.lookup(&slot);
 	if (!work)
 		return 0;
-	if (connection->out.state != STREAM_BODY && connection->out.state != STREAM_CHUNK_DATA) {
+	passed = pass_unread(&connection->out, sent);
+	if (passed == PASSED_LOST)
 		lose_server_request(connection, work);
-		return 0;
-	}
-	if (connection->out.left > (u64)sent) {
-		connection->out.left -= sent;
-		return 0;
-	}
-	connection->out.left = 0;
-	if (connection->out.state == STREAM_CHUNK_DATA) {
-		connection->out.state = STREAM_CHUNK_SIZE;
-		connection->out.partial = 0;
-		return 0;
-	}
-	connection->out.state = STREAM_HEAD;
-	end_server_request(connection, work);
+	else if (passed == PASSED_END)
+		end_server_request(connection, work);
 	return 0;
 }
 #endif

@@ -88,7 +88,7 @@ struct work {
 	u8 text[TRACESTATE_MAX * 2 + 128];
 	u8 bytes[HEAD_MAX * 3 + HEAD_SLACK]; /* what was kept, what is read behind it; the third only for the verifier */
 };
-enum { WORK_RECEIVE = 0, WORK_RESPOND = 1, WORK_INJECT = 2, WORK_CLOSE = 3, WORK_ANSWER = 4, WORKS = 5 };
+enum { WORK_RECEIVE = 0, WORK_RESPOND = 1, WORK_INJECT = 2, WORK_CLOSE = 3, WORK_ANSWER = 4, WORK_SPLICE = 5, WORKS = 6 };
 BPF_PERCPU_ARRAY(works, struct work, WORKS);
 
 /* The first read on a connection that user space added. A server's stream is found again by the next request that begins with a
@@ -215,6 +215,27 @@ INLINE void skip_body(struct stream *from, struct source *source, struct work *w
 			return;
 		}
 	}
+}
+
+enum passed { PASSED_PART = 0, PASSED_END = 1, PASSED_LOST = 2 };
+
+/* Bytes go by that can't be looked into. PASSED_END: the message's last one was among them; PASSED_LOST: what they are is not certain. */
+INLINE int pass_unread(struct stream *stream, u64 bytes)
+{
+	if (stream->state == STREAM_UNTIL_CLOSE)
+		return PASSED_PART;
+	if ((stream->state != STREAM_BODY && stream->state != STREAM_CHUNK_DATA) || stream->left < bytes)
+		return PASSED_LOST;
+	stream->left -= bytes;
+	if (stream->left)
+		return PASSED_PART;
+	if (stream->state == STREAM_CHUNK_DATA) {
+		stream->state = STREAM_CHUNK_SIZE;
+		stream->partial = 0;
+		return PASSED_PART;
+	}
+	stream->state = STREAM_HEAD;
+	return PASSED_END;
 }
 
 /* Looks for a head at the offset. HEAD_COMPLETE: work->head tells, and the offset is behind it. HEAD_INCOMPLETE: the bytes are

@@ -46,7 +46,7 @@ class RolloutRequest(Observed):
 class RevisionSpec(Observed):
     """Of which policy it is, and what is enforced."""
 
-    RULES: ClassVar = (Rule("self == oldSelf", "what was there before: a changed policy gets another revision"),)
+    RULES: ClassVar = (Rule("self == oldSelf", "what it was made with: a revision never changes, and a changed policy gets another"),)
 
     policy: PolicyName
     """The policy's name."""

@@ -16,7 +16,7 @@ from clew_agent.kernel.headers import CFLAGS
 from clew_agent.loader.protocol import Request
 from clew_agent.loader.source import assemble
 
-REQUEST_PATH = ("connections.c", "threads.c", "receive.c", "answer.c", "respond.c", "inject.c")
+REQUEST_PATH = ("connections.c", "threads.c", "receive.c", "answer.c", "respond.c", "inject.c", "splice.c")
 """The files of the request path, in the order in which one text holds them."""
 
 FIONREAD_FIX = "fionread.c"
@@ -30,7 +30,7 @@ _TAIL_CALLS = {
     "respond_again": "kretfunc__vmlinux__tcp_sendmsg",
     "inject_again": "clew_inject",
 }
-REQUIRED = ("sock_recvmsg", "tcp_bpf_recvmsg", "tcp_sendmsg", "tcp_bpf_sendmsg", "tcp_close", "alloc_pid")
+REQUIRED = ("sock_recvmsg", "tcp_bpf_recvmsg", "tcp_sendmsg", "tcp_bpf_sendmsg", "tcp_close", "tcp_splice_read", "alloc_pid")
 """Kernel functions that the request path hooks."""
 
 

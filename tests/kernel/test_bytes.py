@@ -3,6 +3,7 @@
 import json
 import random
 import subprocess
+import sys
 import time
 from collections import Counter
 
@@ -21,6 +22,7 @@ REQUESTS = 10_000
 REQUESTS_BESIDE = 500
 REQUESTS_IN_PART = 1000
 PEER = SERVICES / "peer.py"
+ANSWER_BODY = ANSWER.partition(b"\r\n\r\n")[2]
 
 
 def converse(rig: Rig, record: Record, pods: tuple[LabPod, LabPod], requests: int, *options: str) -> tuple[Counter[str], dict[str, int]]:
@@ -144,6 +146,16 @@ def test_span_covers_a_large_answer(rig: Rig) -> None:
     (client,) = rig.spans.wait([name], 1)[name]
     assert (server.kind, client.kind) == (SERVER, CLIENT)
     assert server.start < client.start < client.end < server.end
+
+
+def test_bodies_that_are_spliced(rig: Rig) -> None:
+    names = [f"spliced-{number}" for number in range(3)]
+    asked = rig.pod("plain").run([sys.executable, str(SERVICES / "splicing.py"), *map(str, rig.upstream.address), *names])
+    assert asked.stdout == ANSWER_BODY.decode() * len(names)
+    for name, (client,) in rig.spans.wait(names, 1).items():
+        assert added(call_of(name), rig.upstream.wait(name)).parent == client.span
+        assert client.attributes["http.response.status_code"] == 200
+        assert "clew.request.outcome" not in client.attributes
 
 
 def test_many_chunks_in_one_send(rig: Rig) -> None:

@@ -14,6 +14,7 @@
 #include "inject.c"
 #include "connections.c"
 #include "threads.c"
+#include "splice.c"
 
 #define CONNECTIONS_MAX 64
 #define COMMAND_PIECES_MAX 64
@@ -21,7 +22,7 @@
 enum command_kind {
 	COMMAND_RESET, COMMAND_OPEN, COMMAND_READ, COMMAND_WRITE, COMMAND_PAGE, COMMAND_MESSAGE, COMMAND_SENT, COMMAND_CLOSE,
 	COMMAND_CLONE, COMMAND_EXIT, COMMAND_CONTEXT, COMMAND_FAULT, COMMAND_ROOM, COMMAND_FORGET_HEADS, COMMAND_TAKEN_OVER, COMMAND_LOOK,
-	COMMAND_INTERRUPT, COMMAND_WAIT,
+	COMMAND_INTERRUPT, COMMAND_WAIT, COMMAND_SPLICE,
 };
 
 struct command {
@@ -274,6 +275,12 @@ static s64 obey(struct command *command, struct answer *answer)
 	case COMMAND_PAGE:
 		RUN(probe_tcp_sendpage(NULL, sk, NULL, 0, command->first, 0, command->first));
 		return 0;
+	case COMMAND_SPLICE: {
+		struct socket socket = {sk};
+
+		RUN(probe_tcp_splice_read(NULL, &socket, NULL, NULL, 0, 0, command->first));
+		return 0;
+	}
 	case COMMAND_MESSAGE:
 		return send_message(command, sk, answer);
 	case COMMAND_SENT: /* first: what is told; second: what went, in bytes */

@@ -94,6 +94,7 @@ class _Kind(enum.IntEnum):
     LOOK = 15
     INTERRUPT = 16
     WAIT = 17
+    SPLICE = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +199,10 @@ class Path:
     def sendfile(self, connection: int, size: int, *, by: Thread = MAIN) -> Answer:
         """A server has sent `size` bytes of a file (tcp_sendpage)."""
         return self._ask(_Kind.PAGE, connection, by, size)
+
+    def splice(self, connection: int, size: int, *, by: Thread = MAIN) -> Answer:
+        """The application has moved `size` bytes from the socket to a pipe (tcp_splice_read)."""
+        return self._ask(_Kind.SPLICE, connection, by, size)
 
     def message(self, connection: int, pieces: Sequence[bytes], *, by: Thread = MAIN, shared: int = 0) -> Answer:
         """One message of a client's send passes sk_msg; `result` is the verdict, `data` what goes on."""

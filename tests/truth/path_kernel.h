@@ -90,6 +90,7 @@ struct task_struct {
 	char comm[16];
 };
 struct pid_namespace;
+struct pipe_inode_info;
 struct page;
 struct upid {
 	int nr;

@@ -192,6 +192,33 @@ def test_sendfile(path: Path) -> None:
     assert (record.request.outcome, record.request.status) == (Outcome.LOST, 0)
 
 
+def test_splice(path: Path) -> None:
+    connection = path.reset().open(Role.CLIENT)
+    path.send(connection, GET)
+    path.read(connection, [b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\nbegin"])
+    assert path.splice(connection, 4000).records == []
+    [record] = path.splice(connection, 995).records
+    assert (record.request.outcome, record.request.status) == (Outcome.COMPLETE, 200)
+    assert len(path.send(connection, GET).insertions) == 1
+    path.read(connection, [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n"])
+    assert path.splice(connection, 7).incoming is Stream.CHUNK_SIZE
+    [record] = path.read(connection, [b"0\r\n\r\n"]).records
+    assert record.request.outcome == Outcome.COMPLETE
+    path.send(connection, GET)
+    [record] = path.splice(connection, 10).records  # a head can't be read in a pipe
+    assert (record.request.outcome, record.request.status) == (Outcome.LOST, 0)
+    assert path.send(connection, GET).insertions == []
+
+
+def test_splice_of_a_request(path: Path) -> None:
+    connection = path.reset().open(Role.SERVER)
+    path.read(connection, [b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\n"])
+    assert path.splice(connection, 60).left[0] == 40
+    assert path.splice(connection, 41).incoming is Stream.GIVEN_UP
+    [record] = path.write(connection, [OK]).records
+    assert (record.request.outcome, record.request.status) == (Outcome.COMPLETE, 200)
+
+
 def test_a_server_connection_older_than_the_agent_is_found_at_a_request(path: Path) -> None:
     connection = path.take_over(Role.SERVER)
     for data in (b"the rest of a body", b"\r\n0\r\n\r\n", GET[:5], GET[5:]):

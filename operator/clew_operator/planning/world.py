@@ -40,7 +40,9 @@ class PolicyFacts:
 class World:
     """All that a decision depends on. Mappings are by the objects' names.
 
-    ``placements`` says on which nodes pods run that a policy selects. ``now`` has a time zone.
+    ``placements`` says on which nodes pods run that a policy selects, ``overlaps`` which other policies select some of its pods.
+    ``unreadable`` are policies that exist and that this version cannot read: what nodes were told of them stays as it is.
+    ``now`` has a time zone.
     """
 
     now: datetime
@@ -49,6 +51,8 @@ class World:
     nodes: Mapping[str, NodeFacts] = field(default_factory=dict)
     tracings: Mapping[str, NodeTracing] = field(default_factory=dict)
     placements: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    overlaps: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    unreadable: frozenset[str] = frozenset()
 
 
 class Severity(enum.StrEnum):
@@ -72,8 +76,8 @@ class Event:
 class Plan:
     """What the world is to become. What is as wished already is in it all the same: the controller writes differences alone.
 
-    ``assignments`` has every node of the world: an empty tuple where nothing is to be enforced. ``wake`` is when to look again,
-    though nothing changes until then.
+    ``assignments`` has every node of the world: an empty tuple where nothing is to be enforced. ``statuses`` has every policy that
+    is not being deleted. ``wake`` is when to look again, though nothing changes until then.
     """
 
     create_revisions: tuple[TracingRevision, ...] = ()
