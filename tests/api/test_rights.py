@@ -1,11 +1,16 @@
 """All that agents, the operator and people may do: the whole list of rights, and the operator's work done with them."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from clew_lab.cluster import Cluster
+from clew_lab.chart import CHECKOUT
+from clew_lab.cluster import Cluster, components
 
-from tests.api.installed import AGENT, NAMESPACE, NODES, OPERATOR, POLICY, REVISION, install, populate, tracing
+from tests.api.installed import AGENT, NAMESPACE, NODES, OPERATOR, POLICY, REVISION, agent_pod, install, populate, tracing
 from tests.api.rest import GROUP, Client, bound_token, until
 from tests.api.rights import rights
 
@@ -20,8 +25,13 @@ def admin(cluster: Cluster) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="module")
-def operator(admin: Client) -> Client:
-    return admin.with_token(bound_token(admin, NAMESPACE, "clew-operator"))
+def operator_token(admin: Client) -> str:
+    return bound_token(admin, NAMESPACE, "clew-operator")
+
+
+@pytest.fixture(scope="module")
+def operator(admin: Client, operator_token: str) -> Client:
+    return admin.with_token(operator_token)
 
 
 AGENTS_RIGHTS = {
@@ -111,6 +121,54 @@ def test_the_operator_does_nothing_else(admin: Client, operator: Client) -> None
     assert operator.apply(f"{GROUP}/tracingpolicies/bookinfo", spec, "clew-operator").code == 403
     status = {"kind": "NodeTracing", "metadata": {"name": "node-a"}, "status": {}}
     assert operator.apply(f"{GROUP}/nodetracings/node-a/status", status, "clew-operator").code == 403
+
+
+@pytest.fixture
+def running_operator(cluster: Cluster, operator_token: str, tmp_path: Path) -> Iterator[Path]:
+    """The real operator, outside of the cluster but with its service account's token; yields its log."""
+    kubeconfig, log = tmp_path / "kubeconfig", tmp_path / "log"
+    kubeconfig.write_text(components.kubeconfig(cluster.url, cluster.ca, operator_token))
+    command = [sys.executable, "-m", "clew_operator.main", "run", f"--kubeconfig={kubeconfig}", f"--namespace={NAMESPACE}"]
+    environment = {**os.environ, "PYTHONPATH": f"{CHECKOUT / 'crds'}:{CHECKOUT / 'operator'}"}
+    with log.open("w") as file, subprocess.Popen(command, env=environment, stderr=file) as process:
+        yield log
+        process.terminate()
+        assert process.wait() == 0
+
+
+def answer_as_agents(admin: Client) -> bool:
+    """Each node's agent, with a token bound to its pod, says Ready to what its node is told; True when all nodes have been told."""
+    told = {one["metadata"]["name"]: one for one in admin.get(f"{GROUP}/nodetracings")["items"] if one.get("spec", {}).get("policies")}
+    for node, one in told.items():
+        reports = [
+            {"name": policy["name"], "revision": policy["revision"], "state": "Ready", "reason": "Enforced"}
+            for policy in one["spec"]["policies"]
+        ]
+        body = {"kind": "NodeTracing", "metadata": {"name": node}}
+        status = {"observedGeneration": one["metadata"]["generation"], "policies": reports}
+        pod = agent_pod(admin, node)["metadata"]
+        agent = admin.with_token(bound_token(admin, NAMESPACE, "clew-agent", "Pod", pod["name"], pod["uid"]))
+        assert agent.apply(f"{GROUP}/nodetracings/{node}/status", body | {"status": status}, "clew-agent").code == 200
+    return set(told) == set(NODES)
+
+
+def test_a_policy_goes_out_with_these_rights(admin: Client, running_operator: Path) -> None:
+    policy = POLICY | {"metadata": {"name": "rolled-out"}}
+    assert admin.ask("POST", f"{GROUP}/tracingpolicies", policy).code == 201
+    until(lambda: answer_as_agents(admin))
+
+    def ready() -> str:
+        conditions = admin.get(f"{GROUP}/tracingpolicies/rolled-out").get("status", {}).get("conditions", [])
+        return next((one["status"] for one in conditions if one["type"] == "Ready"), "")
+
+    until(lambda: ready() == "True")
+
+    def events() -> set[str]:
+        listed = admin.get("/apis/events.k8s.io/v1/namespaces/default/events")["items"]
+        return {one["reason"] for one in listed if one["regarding"]["name"] == "rolled-out"}
+
+    until(lambda: events() == {"RolloutStarted", "RolledOut"})
+    assert "orbidden" not in running_operator.read_text()
 
 
 READERS = dict.fromkeys(("clew.dev/nodetracings", "clew.dev/tracingpolicies", "clew.dev/tracingrevisions"), "get list watch")

@@ -9,9 +9,11 @@ import yaml
 from clew_agent.capabilities import NEEDED
 from clew_agent.metrics import AGENT_METRICS, kernel_metrics, read_counters_header
 from clew_lab.chart import CHECKOUT, ChartError, Setting, differing, kept, main, reference, schema, settings
+from clew_operator.metrics import METRICS as OPERATOR_METRICS
 
 CHART = CHECKOUT / "charts/clew"
-METRICS = {row.exposed for row in [*AGENT_METRICS, *kernel_metrics(read_counters_header()).values()]}
+METRICS = {row.exposed for row in [*AGENT_METRICS, *kernel_metrics(read_counters_header()).values(), *OPERATOR_METRICS]}
+LABELS = {row.exposed: row.labels for row in OPERATOR_METRICS}
 VALUES = """\
 # How many.
 # There may be none.
@@ -112,7 +114,7 @@ def test_the_command_names_what_differs_and_mends_it(tmp_path: Path, capsys: pyt
 
 
 def metrics_of(expression: str) -> set[str]:
-    return set(re.findall(r"\bclew_\w+", expression))
+    return {name.removesuffix("_bucket") for name in re.findall(r"\bclew_\w+", expression)}
 
 
 def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
@@ -127,6 +129,9 @@ def test_alerts_and_dashboard_ask_for_metrics_that_there_are() -> None:
     panels = json.loads((CHART / "files/dashboard.json").read_text())["panels"]
     asked = [alert["expr"] for alert in alerts] + [target["expr"] for panel in panels for target in panel["targets"]]
     assert set().union(*map(metrics_of, asked)) - METRICS == set()
+    chosen = [found for text in asked for found in re.findall(r'(clew_operator_\w+)\{(\w+)="(\w+)"\}', text)]
+    assert chosen
+    assert [value for name, label, value in chosen if value not in LABELS[name][label]] == []
 
 
 def test_panels_do_not_overlap() -> None:
