@@ -1,4 +1,4 @@
-# What people and CI call. Everything runs from .venv, which `make setup` makes; the lab's image goes into the user's cache.
+# What people and CI call. Everything runs from .venv, which `make setup` makes; the lab's image and programs go into the user's cache.
 #   make test-kernel TESTS=tests/kernel/test_guest.py KERNEL=6.1
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ KERNEL ?=
 UV     ?= uv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-unit test-kernel check format bench setup lock clean
+.PHONY: demo test test-unit test-kernel test-api check format bench setup lock clean
 
 demo: setup          ## boots a kernel, runs the example under the agent, prints its traces
 	$(BIN)/clew-lab demo
@@ -24,6 +24,9 @@ test-unit: $(STAMP)  ## what needs no kernel
 
 test-kernel: setup   ## what runs in guests; TESTS and KERNEL narrow it
 	$(BIN)/pytest $(TESTS) $(if $(KERNEL),-k '$(KERNEL)] or $(KERNEL)-')
+
+test-api: setup      ## what speaks to a real API server
+	$(BIN)/pytest tests/api
 
 check: $(STAMP)      ## format, lint, types, layers, unit tests: under a minute
 	$(BIN)/ruff format --check .
@@ -39,7 +42,7 @@ format: $(STAMP)     ## writes what `check` would complain of, where that can be
 bench: setup         ## paired figures, with and without Clew
 	$(BIN)/python -m bench
 
-setup: $(STAMP)      ## .venv, the host's packages, the lab's image; nothing to do when all is there
+setup: $(STAMP)      ## .venv, the host's packages, the lab's image and control plane; nothing to do when all is there
 	$(BIN)/clew-lab setup
 
 # Debian's Python comes without venv; a machine that has it (or another Python) is left as it is.
@@ -58,6 +61,6 @@ lock:                ## resolves the lock files anew; needs uv
 	$(UV) pip compile $(COMPILE) lab/pyproject.toml --constraint requirements/dev.txt --output-file requirements/lab.txt
 COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
-clean:               ## .venv, build products, the lab's image and downloads
+clean:               ## .venv, build products, all that the lab has built and downloaded
 	[ ! -x $(BIN)/clew-lab ] || $(BIN)/clew-lab clean --all
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,1 +1,1 @@
-"""The ``clew`` command: checks policies, takes identifiers apart, and shows traces. Needs no cluster and no agent."""
+"""The ``clew`` command, kubectl's plugin ``kubectl clew``: rollouts on a cluster, and policies, identifiers and traces without one."""

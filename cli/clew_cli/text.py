@@ -1,15 +1,11 @@
-"""Traces as text: the talk's table, one line a span: span ID, parent ID, service, name, timeline, duration. Pure.
-
-Names come from applications and may hold anything, so what a terminal would obey (escape sequences, line breaks, changes of
-writing direction) is replaced before it is printed.
-"""
+"""Traces as text: the talk's table, one line a span: span ID, parent ID, service, name, timeline, duration. Pure."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from clew_cli.terminal import clean, columns, fit
 from clew_cli.tree import Node, Trace
 
 NO_PARENT = "0" * 16
@@ -58,18 +54,6 @@ def duration(nanoseconds: int) -> str:
     return f"{text.rstrip('0').rstrip('.')}ms"
 
 
-def clean(text: str) -> str:
-    """``text`` with everything that is not printable, and every change of writing direction, replaced by a visible mark."""
-    return "".join(one if one.isprintable() else "�" for one in text)
-
-
-def columns(text: str) -> int:
-    """Columns that ``text`` takes in a terminal: wide characters take two, combining ones none."""
-    if text.isascii():
-        return len(text)
-    return sum(0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
-
-
 def _title(trace: Trace) -> str:
     count = len(trace.nodes)
     kernel = sum(node.span.is_kernel for node in trace.nodes)
@@ -88,29 +72,14 @@ def _title(trace: Trace) -> str:
 
 def _row(span: str, parent: str, service: str, name: str, bar: str, time: str, service_width: int, name_width: int, bar_width: int) -> str:
     cells = [
-        _fit(span, _IDS),
-        _fit(parent, _IDS),
-        _fit(service, service_width),
-        _fit(name, name_width),
-        _fit(bar, bar_width),
+        fit(span, _IDS),
+        fit(parent, _IDS),
+        fit(service, service_width),
+        fit(name, name_width),
+        fit(bar, bar_width),
         time.rjust(_DURATION),
     ]
     return _GAP.join(cells)
-
-
-def _fit(text: str, width: int) -> str:
-    """``text`` in exactly ``width`` columns, cut with an ellipsis where it is longer."""
-    used = columns(text)
-    if used > width:
-        kept = used = 0
-        for one in text:
-            used += columns(one)
-            if used > width - 1:
-                used -= columns(one)
-                break
-            kept += 1
-        text, used = text[:kept] + "…", used + 1
-    return text + " " * (width - used)
 
 
 def _prefix(node: Node) -> str:

@@ -58,6 +58,7 @@ status:
 @pytest.fixture(scope="module", autouse=True)
 def _objects(cluster: Cluster) -> None:
     definitions.install(cluster, TETRAGON)
+    definitions.await_explained(cluster, "tracingpolicies.clew.dev")
     cluster.kubectl("apply", "--server-side", "--validate=strict", "-f", "-", input=OBJECTS)
     cluster.kubectl("apply", "--server-side", "--subresource=status", "-f", "-", input=STATUSES)
 

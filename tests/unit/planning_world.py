@@ -6,13 +6,12 @@ change nothing) and keeps the rules of an API server that the planner relies on 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from clew_crds.node import Assignment, NodeSpec, NodeTracing, PolicyReport, State
 from clew_crds.policy import TracingPolicy
-from clew_crds.revision import TracingRevision
+from clew_crds.revision import TracingRevision, enforced, revision_name
 from clew_crds.status import PolicyStatus
 from clew_crds.values import format_time
 from clew_operator.planning.plan import plan
@@ -20,6 +19,8 @@ from clew_operator.planning.world import Event, NodeFacts, Plan, PolicyFacts, Wo
 
 START = datetime(2026, 11, 25, 10, 0, 0, tzinfo=UTC)
 THREE_STEPS = [{"nodes": "1", "soak": "2m"}, {"nodes": "30%", "soak": "5m"}, {"nodes": "100%"}]
+
+NOT_FOUND = "no kernel function tcp_sendmsgg; near: tcp_sendmsg"
 
 
 class Cluster:
@@ -54,7 +55,7 @@ class Cluster:
         }
         metadata = {
             "name": name,
-            "uid": f"uid-{name}-{self.made}" if old is None else old.metadata.uid,
+            "uid": f"uid-{name[:8]}-{self.made}" if old is None else old.metadata.uid,
             "creationTimestamp": format_time(self.now) if old is None else old.metadata.creation_timestamp,
         }
         document = {"apiVersion": "clew.dev/v1alpha1", "kind": "TracingPolicy", "metadata": metadata, "spec": spec}
@@ -62,11 +63,9 @@ class Cluster:
         changed = old is not None and old.spec != policy.spec
         generation = 1 if old is None else (old.metadata.generation or 0) + changed
         self.policies[name] = policy.model_copy(update={"metadata": policy.metadata.model_copy(update={"generation": generation})})
-        return self.world_revision(name)
+        return self.newest(name)
 
-    def world_revision(self, name: str) -> str:
-        from clew_crds.revision import enforced, revision_name
-
+    def newest(self, name: str) -> str:
         return revision_name(name, enforced(self.policies[name].spec))
 
     def delete(self, name: str) -> None:
@@ -102,6 +101,10 @@ class Cluster:
         """The agents of these nodes (of all, if none is named) report on each policy that they were told."""
         for name in names or tuple(self.tracings):
             self.report(name, {entry.name: (state, reason, message) for entry in self.tracings[name].spec.policies})
+
+    def fail(self, *names: str) -> None:
+        """The agents of these nodes (of all, if none is named) report that they cannot enforce what they were told."""
+        self.answer(*names, state="Failed", reason="FunctionNotFound", message=NOT_FOUND)
 
     def report(self, name: str, states: dict[str, tuple[str, str, str]]) -> None:
         """One agent's report: what it says of each policy that it was told; policies that are not named keep their report."""
@@ -200,6 +203,10 @@ class Cluster:
         """The reason of the policy's condition Ready."""
         return self.statuses[policy].conditions[0].reason
 
+    def times(self, policy: str) -> dict[str, str]:
+        """Type and time of day of the last transition of the policy's conditions."""
+        return {condition.type: condition.last_transition_time[11:19] for condition in self.statuses[policy].conditions}
+
     def take_events(self) -> list[tuple[str, str]]:
         """Reason and message of the events since this was asked last."""
         found = [(event.reason, event.message) for event in self.events]
@@ -209,14 +216,15 @@ class Cluster:
     def roll_out(self, policy: str, most: int = 200) -> None:
         """Let every agent answer Ready, and time pass, until the policy is Ready."""
         for _ in range(most):
-            planned = self.look()
-            if self.conditions(policy)["Ready"] == "True" and not self.silent():
+            planned = self.looks()
+            if self.conditions(policy)["Ready"] == "True":
                 return
-            self.answer(*self.silent())
-            if planned.wake is not None and not self.silent():
-                self.now = max(self.now, planned.wake)
+            if self.silent():
+                self.answer(*self.silent())
+            elif planned.wake is not None:
+                self.now = planned.wake
         raise AssertionError(f"not Ready: {self.statuses[policy].message}")
 
-    def silent(self) -> Iterable[str]:
+    def silent(self) -> list[str]:
         """Nodes whose agent has not seen the newest spec."""
         return [name for name, one in self.tracings.items() if one.status.observed_generation < one.metadata.generation]

@@ -2,7 +2,8 @@
 
 import pytest
 from clew_cli.otlp import Span
-from clew_cli.text import clean, columns, duration, render_trace
+from clew_cli.terminal import clean, columns
+from clew_cli.text import duration, render_trace
 from clew_cli.tree import build_traces
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -7,6 +7,7 @@ import pytest
 from clew_lab.cluster import build, programs
 from clew_lab.cluster.build import linker_flags
 from clew_lab.cluster.toolchain import RECIPE
+from clew_lab.main import main
 
 
 @pytest.fixture
@@ -32,6 +33,13 @@ def stub_build(monkeypatch: pytest.MonkeyPatch, *, fails: bool = False) -> list[
 def test_without_programs_the_message_says_what_to_do(cache: Path) -> None:
     with pytest.raises(programs.ProgramsMissing, match="run `clew-lab cluster build`"):
         programs.find_programs()
+
+
+def test_a_cluster_is_not_brought_up_without_them(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cluster", "up"]) == 1
+    assert capsys.readouterr().err == (
+        "clew-lab: the lab's control plane has not been built: run `clew-lab cluster build` (or `make setup`)\n"
+    )
 
 
 def test_programs_appear_whole_under_their_key(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

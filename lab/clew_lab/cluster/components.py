@@ -11,12 +11,27 @@ from pathlib import Path
 from clew_lab.cluster.build import STAGES
 from clew_lab.cluster.ports import Ports
 
-__all__ = ["ADMIN", "AUDIT_POLICY", "COMPONENT_USERS", "Files", "authority", "command_lines", "kubeconfig", "tokens_csv"]
+__all__ = [
+    "ADMIN",
+    "AUDIT_POLICY",
+    "COMPONENT_USERS",
+    "PLAYED",
+    "PLAYED_BY_KWOK",
+    "Files",
+    "authority",
+    "command_lines",
+    "kubeconfig",
+    "tokens_csv",
+]
 
 ADMIN = "admin"
 COMPONENT_USERS = {"kube-controller-manager": "system:kube-controller-manager", "kube-scheduler": "system:kube-scheduler", "kwok": "kwok"}
 """The components that are clients of the API server, and the user that each is."""
 
+PLAYED, PLAYED_BY_KWOK = "kwok.x-k8s.io/node", "fake"
+"""The annotation of a node that kwok plays the kubelet of, and its value; other nodes it leaves alone."""
+
+_NODE_LEASE_SECONDS = 200  # kwok renews at a quarter of it: leases of 1,000 nodes are 20 writes a second
 _MASTERS = frozenset({ADMIN, "kwok"})
 _HOST_SEEN_FROM_A_GUEST = "10.0.2.2"  # of QEMU's user network, which forwards it to 127.0.0.1; it becomes a name of the certificate
 _WRITES = ["create", "update", "patch", "delete", "deletecollection"]
@@ -121,6 +136,7 @@ def command_lines(programs: Path, files: Files, ports: Ports) -> dict[str, Seque
             # At the default of 20 requests a second it takes 5 s to start.
             "--kube-api-qps=300",
             "--kube-api-burst=600",
+            f"--node-monitor-grace-period={_NODE_LEASE_SECONDS}s",
             # Else it makes a folder under /usr/libexec.
             f"--flex-volume-plugin-dir={files.folder / 'flex'}",
             "--leader-elect=false",
@@ -133,12 +149,11 @@ def command_lines(programs: Path, files: Files, ports: Ports) -> dict[str, Seque
             "--leader-elect=false",
             "--profiling=false",
         ],
-        # It plays the kubelet of the nodes annotated as fake, so that a real one may join too, and renews their leases.
         "kwok": [
             f"--config={programs / STAGES}",
             f"--kubeconfig={files.kubeconfig('kwok')}",
-            "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
-            "--node-lease-duration-seconds=40",
+            f"--manage-nodes-with-annotation-selector={PLAYED}={PLAYED_BY_KWOK}",
+            f"--node-lease-duration-seconds={_NODE_LEASE_SECONDS}",
             "--node-ip=127.0.0.1",
             f"--node-port={ports.kwok}",
             f"--server-address=127.0.0.1:{ports.kwok}",

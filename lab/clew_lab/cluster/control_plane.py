@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
 import ssl
 import subprocess
 import tempfile
@@ -16,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from clew_lab.cluster import components, nodes, ports, programs
-from clew_lab.cluster.components import ADMIN, AUDIT_POLICY, COMPONENT_USERS, Files
+from clew_lab.cluster.components import ADMIN, AUDIT_POLICY, COMPONENT_USERS, PLAYED, PLAYED_BY_KWOK, Files
 from clew_lab.cluster.processes import ProcessGroup
 from clew_lab.image import cache_dir
 
@@ -109,6 +108,16 @@ class Cluster:
         nodes.create_and_await(self.kubeconfig, made)
         return names
 
+    def set_ready(self, name: str, ready: bool) -> None:
+        """Let a node that kwok plays turn NotReady and stay so, or become Ready again."""
+        node = f"node/{name}"
+        if ready:
+            self.kubectl("annotate", node, f"{PLAYED}={PLAYED_BY_KWOK}")
+            self.kubectl("wait", "--for=condition=Ready", node, "--timeout=60s")
+        else:
+            self.kubectl("annotate", node, f"{PLAYED}-")
+            self.kubectl("patch", node, "--subresource=status", f"--patch={json.dumps(nodes.not_ready())}")
+
     def stop_apiserver(self) -> None:
         """End the API server at once, as a crash would."""
         self._group.kill(_API_SERVER)
@@ -151,8 +160,8 @@ class Cluster:
     def _await(self, name: str, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while not ready():
-            if self._group.ended(name):
-                raise ClusterError(f"{name} has ended; it said:\n{self._said(name)}")
+            for ended in self._group.ended():
+                raise ClusterError(f"{ended} has ended; it said:\n{self._said(ended)}")
             if time.monotonic() > deadline:
                 raise ClusterError(f"{name} was not ready after {_START_SECONDS:g} s; it said:\n{self._said(name)}")
             time.sleep(_POLL_SECONDS)
@@ -177,17 +186,15 @@ class Cluster:
 
 @contextmanager
 def start_cluster(folder: Path | None = None) -> Iterator[Cluster]:
-    """Run a fresh control plane while the body runs, in `folder` or a temporary one; nothing of it is left after.
+    """Run a fresh control plane while the body runs; the folder of its files, a temporary one if none is named, is removed after.
 
     Raises :class:`clew_lab.cluster.programs.ProgramsMissing` and :class:`ClusterError`.
     """
     built = programs.find_programs()
-    home = Path(tempfile.mkdtemp(prefix="clew-cluster-")) if folder is None else folder
-    home.mkdir(parents=True, exist_ok=True)
-    try:
-        with programs.in_use(built), ports.reserved(cache_dir() / "ports") as reserved, ProcessGroup(home) as group:
+    with programs.in_use(built), ports.reserved(cache_dir() / "ports") as reserved:
+        home = Path(tempfile.mkdtemp(prefix="clew-cluster-")) if folder is None else folder
+        home.mkdir(mode=0o700, exist_ok=True)  # it holds the admin's token
+        with ProcessGroup(home) as group:
             cluster = Cluster(home, built, reserved, group)
             cluster.start()
             yield cluster
-    finally:
-        shutil.rmtree(home, ignore_errors=True)

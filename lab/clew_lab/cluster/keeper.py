@@ -15,24 +15,31 @@ import sys
 from pathlib import Path
 from typing import IO
 
+from clew_lab.cluster.components import ADMIN, Files
 from clew_lab.cluster.control_plane import ClusterError, start_cluster
+from clew_lab.cluster.ports import NoPorts
+from clew_lab.cluster.programs import find_programs
 from clew_lab.image import cache_dir
 
-__all__ = ["down", "status", "up"]
+__all__ = ["down", "pid_of", "status", "up"]
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _FLOCK = "hhqqi"  # struct flock of fcntl(2)
 
 
-def up(name: str) -> Path:
-    """Start a cluster of that name and leave it running; return its admin's kubeconfig. Raises :class:`ClusterError`."""
+def up(name: str, nodes: int) -> Path:
+    """Start a cluster of that name, with so many nodes that kwok plays, and leave it running; return its admin's kubeconfig.
+
+    Raises :class:`ClusterError` and :class:`clew_lab.cluster.programs.ProgramsMissing`.
+    """
+    find_programs()
     with _lock(name).open("a") as lock:
         if _holder(lock) is not None:
             raise ClusterError(f"cluster {name} is up already: `clew-lab cluster down --name {name}` ends it")
     log = _base() / f"{name}.log"
     with log.open("wb") as said:
         keeper = subprocess.Popen(
-            [sys.executable, "-m", __name__, name],
+            [sys.executable, "-m", __name__, name, str(nodes)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=said,
@@ -42,17 +49,15 @@ def up(name: str) -> Path:
     with keeper.stdout as stream:
         kubeconfig = stream.readline().decode().strip()
     if not kubeconfig:
-        raise ClusterError(f"cluster {name} did not start (status {keeper.wait()}):\n{log.read_text(errors='replace').strip()}")
+        keeper.wait()
+        raise ClusterError(f"cluster {name} did not start: {log.read_text(errors='replace').strip()}")
     return Path(kubeconfig)
 
 
 def down(name: str) -> None:
     """End that cluster; when this returns, nothing of it is left. Raises :class:`ClusterError` if it is not up."""
     with _lock(name).open("a") as lock:
-        pid = _holder(lock)
-        if pid is None:
-            raise ClusterError(f"no cluster {name} is up; `clew-lab cluster status` lists those that are")
-        os.kill(pid, signal.SIGTERM)
+        os.kill(pid_of(name), signal.SIGTERM)
         fcntl.lockf(lock, fcntl.LOCK_EX)
 
 
@@ -61,17 +66,28 @@ def status() -> dict[str, Path]:
     found = {}
     for path in sorted(_base().glob("*.lock")):
         with path.open("a") as lock:
-            if _holder(lock) is not None:
-                found[path.stem] = _base() / path.stem / "admin.kubeconfig"
+            pid = _holder(lock)
+        if pid is not None:
+            found[path.stem] = Files(_folder(path.stem, pid)).kubeconfig(ADMIN)
     return found
 
 
-def keep(name: str) -> None:
+def pid_of(name: str) -> int:
+    """Return the pid of the keeper of that cluster. Raises :class:`ClusterError` if it is not up."""
+    with _lock(name).open("a") as lock:
+        pid = _holder(lock)
+    if pid is None:
+        raise ClusterError(f"no cluster {name} is up; `clew-lab cluster status` lists those that are")
+    return pid
+
+
+def keep(name: str, nodes: int) -> None:
     """Run a cluster until this process is told to end by SIGTERM. This is the keeper's whole life."""
     with _lock(name).open("a") as lock:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        with start_cluster(_base() / name) as cluster:
+        with start_cluster(_folder(name, os.getpid())) as cluster:
+            cluster.add_nodes(nodes)
             print(cluster.kubeconfig, flush=True)
             signal.pause()
 
@@ -87,6 +103,11 @@ def _base() -> Path:
     return cache_dir() / "clusters"
 
 
+def _folder(name: str, pid: int) -> Path:
+    """Return the folder of the cluster of that keeper: another for each, so that no end of one reaches the next of its name."""
+    return _base() / f"{name}.{pid}"
+
+
 def _lock(name: str) -> Path:
     """Return the lock file of that name. Raises :class:`ClusterError` for what cannot be one."""
     if not _NAME.fullmatch(name):
@@ -96,4 +117,7 @@ def _lock(name: str) -> Path:
 
 
 if __name__ == "__main__":
-    keep(sys.argv[1])
+    try:
+        keep(sys.argv[1], int(sys.argv[2]))
+    except (ClusterError, NoPorts) as problem:
+        raise SystemExit(str(problem)) from None

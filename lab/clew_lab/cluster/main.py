@@ -30,7 +30,7 @@ def _carry_out(asked: argparse.Namespace) -> str:
         case "build":
             return f"control plane ready: {build_programs()}"
         case "up":
-            return f"export KUBECONFIG={keeper.up(asked.name)} PATH={find_programs()}:$PATH"
+            return f"export KUBECONFIG={keeper.up(asked.name, asked.nodes)} PATH={find_programs()}:$PATH"
         case "down":
             keeper.down(asked.name)
             return f"cluster {asked.name} has ended"
@@ -46,5 +46,6 @@ def _parser() -> argparse.ArgumentParser:
     down = actions.add_parser("down", help="end a cluster, and remove all of it")
     for action in (up, down):
         action.add_argument("--name", default="clew", help="several run side by side under different names (default clew)")
+    up.add_argument("--nodes", type=int, default=3, help="how many nodes, which kwok plays (default 3)")
     actions.add_parser("status", help="list the clusters that are up, each with its kubeconfig")
     return parser

@@ -4,12 +4,15 @@ A node of kwok's becomes Ready, keeps its lease, and "runs" pods by saying so; n
 """
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-__all__ = ["KERNELS", "ZONES", "create_and_await", "node"]
+from clew_lab.cluster.components import PLAYED, PLAYED_BY_KWOK
+
+__all__ = ["KERNELS", "ZONES", "create_and_await", "node", "not_ready"]
 
 KERNELS = ("6.1.0-56-amd64", "6.12.107+deb13-amd64")
 ZONES = ("a", "b", "c")
@@ -34,7 +37,7 @@ def node(name: str, number: int, zones: Sequence[str], kernels: Sequence[str]) -
         "kind": "Node",
         "metadata": {
             "name": name,
-            "annotations": {"kwok.x-k8s.io/node": "fake"},
+            "annotations": {PLAYED: PLAYED_BY_KWOK},
             "labels": {
                 "kubernetes.io/arch": "amd64",
                 "kubernetes.io/hostname": name,
@@ -50,6 +53,12 @@ def node(name: str, number: int, zones: Sequence[str], kernels: Sequence[str]) -
     }
 
 
+def not_ready() -> dict[str, Any]:
+    """Return the patch of a node's status that says what a kubelet in trouble would."""
+    condition = {"type": "Ready", "status": "False", "reason": "LabSaysSo", "message": "not ready, since the lab wants it so"}
+    return {"status": {"conditions": [condition]}}
+
+
 def create_and_await(kubeconfig: Path, nodes: Sequence[Mapping[str, Any]]) -> None:
     """Create the nodes and return when all are Ready.
 
@@ -62,13 +71,17 @@ def create_and_await(kubeconfig: Path, nodes: Sequence[Mapping[str, Any]]) -> No
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(core.create_node, nodes))
         awaited = {str(made["metadata"]["name"]) for made in nodes}
-        seen = watch.Watch().stream(core.list_node, timeout_seconds=_READY_SECONDS, deserialize=False)  # type: ignore[no-untyped-call]
-        for event in seen:
-            if _is_ready(event["object"]):
-                awaited.discard(event["object"]["metadata"]["name"])
-            if not awaited:
-                return
-    raise TimeoutError(f"not Ready after {_READY_SECONDS} s: {', '.join(sorted(awaited))}; kwok.log in the cluster's folder may say why")
+        deadline = time.monotonic() + _READY_SECONDS
+        while awaited:  # a watch tells what there is, then what changes, and may end at any time
+            left = deadline - time.monotonic()
+            if left < 1:
+                raise TimeoutError(f"{len(awaited)} nodes are not Ready after {_READY_SECONDS} s, {min(awaited)} among them: see kwok.log")
+            seen = watch.Watch().stream(core.list_node, timeout_seconds=int(left), deserialize=False)  # type: ignore[no-untyped-call]
+            for event in seen:
+                if _is_ready(event["object"]):
+                    awaited.discard(event["object"]["metadata"]["name"])
+                if not awaited:
+                    break
 
 
 def _is_ready(made: Mapping[str, Any]) -> bool:

@@ -1,10 +1,9 @@
 """What a node was told of a policy, and what its agent has answered to that.
 
 An answer counts only for the revision that it names, and no data is not health: a node is healthy when it says so, never before.
-Names alone do not always tell: a node that is told X, Y and X again may show its old answer to X until the agent has looked. So
-
-- when the agent's status is behind the node's spec though every report fits it, the answers are taken for old ones;
-- a failure counts only in a status that is not behind.
+Names alone do not always tell: a node that is told X, Y and X again may show its old answer to X until its agent has looked. So when a
+status is behind the node's spec though every report in it fits, its answers are taken for old ones. Otherwise it is another policy's
+change that the agent has not seen yet, and this policy's answer stands.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from clew_crds.node import Assignment, NodeTracing, PolicyReport, State
+from clew_crds.node import Assignment, NodeTracing, PolicyReport
 
 from clew_operator.planning.world import NodeFacts
 
@@ -38,6 +37,8 @@ class NodeView:
     answer: Answer = Answer.SILENT
     said: str | None = None
     report: PolicyReport | None = None
+    behind: bool = False
+    """Whether the agent has not seen the node's newest spec, whichever policy it was changed for."""
 
     @property
     def settled(self) -> bool:
@@ -45,13 +46,18 @@ class NodeView:
         return self.answer in (Answer.READY, Answer.UNSUPPORTED)
 
     @property
-    def changing(self) -> bool:
-        """Whether the node is on its way to what it was told. A node that was told to stop is, until its report is gone."""
+    def unanswered(self) -> bool:
+        """Whether the node owes an answer. One that was told to let go of the policy does until its report is gone."""
         return not self.settled if self.told is not None else self.said is not None
+
+    @property
+    def changing(self) -> bool:
+        """Whether the node's programs are, or may be, on their way to something else: an agent swaps those of all policies at once."""
+        return self.unanswered or (self.told is not None and self.behind)
 
     def retold(self, revision: str | None) -> NodeView:
         """The node after it is told another revision, or none."""
-        return replace(self, told=revision, answer=Answer.SILENT, report=None)
+        return replace(self, told=revision, answer=Answer.SILENT, report=None, behind=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +76,9 @@ class NodeRecord:
         entry, report = self.entries.get(policy), self.reports.get(policy)
         told = entry.revision if entry is not None and entry.uid == uid else None
         said = report.revision if report is not None else None
-        if report is None or told is None or said != told:
-            return NodeView(self.facts.name, self.facts.ready, told, Answer.SILENT, said)
-        old = self.unexplained or (self.behind and report.state is State.FAILED)
-        answer = Answer.SILENT if old else Answer(report.state.value)
-        return NodeView(self.facts.name, self.facts.ready, told, answer, said, report)
+        if report is None or told is None or said != told or self.unexplained:
+            return NodeView(self.facts.name, self.facts.ready, told, said=said, behind=self.behind)
+        return NodeView(self.facts.name, self.facts.ready, told, Answer(report.state.value), said, report, self.behind)
 
 
 def records(nodes: Mapping[str, NodeFacts], tracings: Mapping[str, NodeTracing]) -> tuple[NodeRecord, ...]:

@@ -57,5 +57,5 @@ def _answered(view: NodeView) -> Failure:
 
 
 def _unheard(view: NodeView, since: str | None) -> Failure:
-    what = "the node is NotReady" if not view.ready else "it has not answered"
+    what = "it has not answered" if view.ready else "the node is NotReady"
     return Failure(node=view.name, reason=DEADLINE, message=f"{what}; no progress since {since}")

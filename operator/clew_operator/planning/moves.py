@@ -1,7 +1,7 @@
 """Which nodes are told what at this look, without more than ``maxUnavailable`` of them changing at one time.
 
 Nodes of the present step get the newest revision; every other node is to have the stable one, or none where there is none. A node
-that is changing already may be told something else at once: that makes no further node unavailable.
+that owes an answer already may be told something else at once: that makes no further node unavailable.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def moves(case: Case, memory: Memory, again: frozenset[str]) -> Mapping[str, str
     room = case.max_unavailable - sum(view.changing for view in case.nodes)
     told: dict[str, str | None] = {}
     for view, revision in [*((view, case.newest) for view in forward), *others]:
-        if not _tellable(case, view, revision):
+        if not _tellable(case, memory, view, revision):
             continue
-        if not view.changing:
+        if not view.unanswered:
             if room <= 0:
                 continue
             room -= 1
@@ -56,14 +56,13 @@ def _others(case: Case, memory: Memory, again: frozenset[str], chosen: Iterable[
     """The nodes that are to have the stable revision, or nothing, and have something else."""
     chosen = set(chosen)
     stays = _stays(case, memory)
-    found = []
-    for view in sorted(case.nodes, key=_urgency):
-        if view.name in chosen or (stays and view.told == case.newest and view.name not in again):
-            continue
-        if view.told == memory.stable:
-            continue
-        found.append((view, memory.stable if memory.stable in case.revisions else None))
-    return found
+    stable = memory.stable if memory.stable in case.revisions else None
+    wrong = [
+        view
+        for view in case.nodes
+        if view.told != memory.stable and view.name not in chosen and not (stays and view.told == case.newest and view.name not in again)
+    ]
+    return [(view, stable) for view in sorted(wrong, key=_urgency)]
 
 
 def _stays(case: Case, memory: Memory) -> bool:
@@ -73,18 +72,18 @@ def _stays(case: Case, memory: Memory) -> bool:
     return case.rollout.on_failure is OnFailure.PAUSE and not memory.state.aborted
 
 
-def _tellable(case: Case, view: NodeView, revision: str | None) -> bool:
+def _tellable(case: Case, memory: Memory, view: NodeView, revision: str | None) -> bool:
     """Whether this node may be told ``revision`` now.
 
-    Only a revision that exists is told. A NotReady node is told nothing new, but is taken off what it has. A node that has just
-    been taken off the newest revision answers for that first: its old report could not be told from a new one.
+    Only a revision that exists is told. A NotReady node is told nothing new, but is taken off what it has. A node that was taken off
+    the newest revision answers for that before it is told it again: its old report could not be told from a new one.
     """
     if view.told == revision or (revision is not None and revision not in case.revisions):
         return False
-    if revision == case.newest and view.said == revision:
+    if revision == case.newest != memory.stable and view.said == revision:
         return False
     return view.ready or view.told is not None
 
 
 def _urgency(view: NodeView) -> tuple[bool, bool, str]:
-    return (not view.changing, not view.ready, view.name)
+    return (not view.unanswered, not view.ready, view.name)

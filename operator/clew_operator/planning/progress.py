@@ -71,7 +71,7 @@ def first_step(case: Case) -> int:
     """The step that a rollout begins with: 1, or as far as nodes have the revision already (after an operator lost its status)."""
     told = sum(view.told == case.newest and view.answer is not Answer.FAILED for view in case.nodes)
     amounts = [step.amount.of(len(case.nodes)) for step in case.rollout.steps]
-    return max([number for number, amount in enumerate(amounts, 1) if amount <= told], default=1)
+    return max([number for number, amount in enumerate(amounts, 1) if 0 < amount <= told], default=1)
 
 
 def count(newest: str, nodes: Iterable[NodeView], failed: int) -> NodeCounts:

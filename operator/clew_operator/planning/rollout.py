@@ -7,9 +7,9 @@ next look.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from clew_crds.status import PolicyStatus, RolloutStatus
 from clew_crds.values import format_time
@@ -43,12 +43,15 @@ def look(case: Case, status: PolicyStatus) -> Look:
     memory, begun = _recalled(case, status)
     handled = carry_out(case, memory)
     memory, judged = _judged(case, handled.memory, handled.again)
-    told = moves(case, memory, handled.again)
+    held = _is_news(case, memory, status)
+    told = {} if held else moves(case, memory, handled.again)
     nodes = tuple(view.retold(told[view.name]) if view.name in told else view for view in case.nodes)
     progress = measure(case, memory, nodes)
     memory = _timed(case, memory, progress, moved=bool(told))
     memory = replace(memory, counts=count(case.newest, nodes, memory.failed))
     moments = [moment for moment in (_deadline(case, memory), _soaked(case, memory)) if moment is not None]
+    if held:
+        moments.append(case.now + timedelta(seconds=1))
     return Look(
         memory=memory,
         moves=told,
@@ -60,12 +63,21 @@ def look(case: Case, status: PolicyStatus) -> Look:
     )
 
 
+def _is_news(case: Case, memory: Memory, status: PolicyStatus) -> bool:
+    """Whether the revision has failed at this very look.
+
+    Nodes are taken back only once the status says so: the evidence goes with the first node that is told something else, and an
+    operator that ended in between would tell more nodes a revision that has failed. (An abort stands on the revision.)
+    """
+    return memory.phase(case.newest) is Phase.FAILED and status.rollout.failed_revision != case.newest and not memory.state.aborted
+
+
 def _recalled(case: Case, status: PolicyStatus) -> tuple[Memory, tuple[Event, ...]]:
     """What is remembered, adapted to a policy that may have been edited since."""
     steps, state = len(case.rollout.steps), status.rollout
     if status.revision == case.newest:
         if state.steps != steps:
-            state = state.model_copy(update={"steps": steps, "step": min(state.step, steps), "promoted_step": 0})
+            state = state.model_copy(update={"steps": steps, "step": min(max(1, state.step), steps), "promoted_step": 0})
         return Memory(state, status.stable_revision, status.nodes, status.failures, status.nodes.failed), ()
     handled = case.request.id if case.request is not None else state.handled_request
     state = RolloutStatus(step=first_step(case), steps=steps, step_started_time=format_time(case.now), handled_request=handled)
@@ -87,8 +99,7 @@ def _judged(case: Case, memory: Memory, again: frozenset[str]) -> tuple[Memory, 
         return failed(case, memory, failing), ()
     memory, events = _advanced(case, memory)
     if memory.phase(case.newest) is Phase.ROLLING and _is_overdue(case, memory):
-        progress = measure(case, memory, case.nodes)
-        memory = overdue(case, memory, progress.waiting or progress.away)
+        memory = overdue(case, memory, _unheard(case, memory))
     return memory, events
 
 
@@ -149,6 +160,12 @@ def _is_overdue(case: Case, memory: Memory) -> bool:
     due = _deadline(case, memory)
     soaking = memory.state.soak_started_time is not None
     return due is not None and due <= case.now and not (soaking or case.rollout.paused or _has_answers(case, memory))
+
+
+def _unheard(case: Case, memory: Memory) -> Sequence[NodeView]:
+    """The nodes that hold the step up: its own, or those that leave no room under ``maxUnavailable``."""
+    progress = measure(case, memory, case.nodes)
+    return progress.waiting or progress.away or [view for view in case.nodes if view.changing]
 
 
 def _has_answers(case: Case, memory: Memory) -> bool:

@@ -34,13 +34,15 @@ def names(views: Sequence[NodeView]) -> str:
 
 
 def _how(view: NodeView) -> str:
-    return "NotReady" if not view.ready else view.answer.value.lower()
+    if not view.ready:
+        return "NotReady"
+    return "busy with another policy" if view.settled else view.answer.value.lower()
 
 
 def rolling(case: Case, memory: Memory, progress: Progress, nodes: Sequence[NodeView]) -> str:
     """A revision that goes out."""
     state = memory.state
-    places = min(progress.wanted, progress.filled + len(progress.untold))
+    places = max(progress.filled, min(progress.wanted, progress.filled + len(progress.untold)))
     unsupported = f", {len(progress.told) - progress.filled} unsupported" if len(progress.told) > progress.filled else ""
     said = f"step {state.step} of {state.steps}: {progress.ready} of {_nodes(places)} ready{unsupported}"
     if case.rollout.paused:
@@ -74,7 +76,7 @@ def degraded(case: Case, cause: Failure, progress: Progress, nodes: Sequence[Nod
 def stalled(case: Case, memory: Memory, cause: str, nodes: Sequence[NodeView]) -> str:
     """A revision that failed or was aborted: why, what was done about it, and what to do."""
     advice = f"edit the policy, or run `kubectl clew retry {case.name}`"
-    return f"{cut(cause, 240)}; {_consequence(case, memory, nodes)}; {advice}"
+    return f"{cut(cause, 240)}; {cut(_consequence(case, memory, nodes), 360)}; {advice}"
 
 
 def _consequence(case: Case, memory: Memory, nodes: Sequence[NodeView]) -> str:
@@ -83,12 +85,10 @@ def _consequence(case: Case, memory: Memory, nodes: Sequence[NodeView]) -> str:
         return f"stopped with {_nodes(left)} on {case.newest}"
     if case.rollout.paused and not memory.state.aborted and left:
         return f"paused with {_nodes(left)} on {case.newest}"
-    going, gone = ("rolling back", "rolled back") if memory.stable else ("taking it off", "taken off every node")
-    to = f" to {memory.stable}" if memory.stable else ""
-    changing = [view for view in nodes if view.changing]
-    if left:
-        return f"{going}{to}, {_nodes(left)} to go" + (f", waiting for {names(changing)}" if changing else "")
-    return f"{going}{to}, waiting for {names(changing)}" if changing else f"{gone}{to}"
+    to = f"back to {memory.stable}" if memory.stable else "back to nothing, as no revision was stable before"
+    waiting = names([view for view in nodes if view.unanswered and view.told != case.newest])
+    doing = f"rolling {to}, {_nodes(left)} to go" if left else f"rolled {to}"
+    return doing + (f", waiting for {waiting}" if waiting else "")
 
 
 def _waiting(case: Case, memory: Memory, waiting: Sequence[NodeView], nodes: Sequence[NodeView]) -> str:
@@ -97,7 +97,7 @@ def _waiting(case: Case, memory: Memory, waiting: Sequence[NodeView], nodes: Seq
         for_ = f"{case.newest} to be made" if case.newest not in case.revisions else "a node that is Ready"
     until = ""
     if memory.state.last_progress_time is not None:
-        until = f" until {format_time(after(memory.state.last_progress_time, case.rollout.progress_deadline_ns))}"
+        until = f", until {format_time(after(memory.state.last_progress_time, case.rollout.progress_deadline_ns))} at most"
     return f"waiting for {for_}{until}"
 
 

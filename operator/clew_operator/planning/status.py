@@ -46,7 +46,8 @@ def _stalled(case: Case, found: Look) -> Verdict:
     elif memory.state.aborted:
         reason, cause = "Aborted", f"{case.newest} was aborted by hand at step {memory.state.step} of {memory.state.steps}"
     else:
-        reason, cause = DEADLINE, f"{case.newest} could not be told to any node: none is Ready"
+        why = "there was no Ready node to tell" if case.newest in case.revisions else "the revision could not be made"
+        reason, cause = DEADLINE, f"{case.newest} made no progress: {why}"
     return Verdict(Standing.STALLED, reason, sentences.stalled(case, memory, cause, found.nodes))
 
 
@@ -77,6 +78,11 @@ def transitions(case: Case, before: PolicyStatus, now: PolicyStatus) -> tuple[Ev
         events.append(Event(case.name, Severity.NORMAL, "Resumed", now.message))
     if _is_stalled(now) and (not _is_stalled(before) or before.revision != now.revision) and is_ != "Aborted":
         events.append(Event(case.name, Severity.WARNING, is_, now.message))
+    if _is_stalled(now) and before.revision == now.revision and before.nodes.updated and not now.nodes.updated:
+        message = f"no node has {now.revision} any longer; " + (
+            f"{now.stable_revision} is back" if now.stable_revision else "none has another"
+        )
+        events.append(Event(case.name, Severity.NORMAL, "RolledBack", message))
     return tuple(events)
 
 

@@ -77,7 +77,8 @@ class Plan:
     """What the world is to become. What is as wished already is in it all the same: the controller writes differences alone.
 
     ``assignments`` has every node of the world: an empty tuple where nothing is to be enforced. ``statuses`` has every policy that
-    is not being deleted. ``wake`` is when to look again, though nothing changes until then.
+    is not being deleted. Revisions are made before nodes are told of them. ``events`` are what happened between the statuses that were
+    written last and these, so they are told when these are written. ``wake`` is when to look again, though nothing changes until then.
     """
 
     create_revisions: tuple[TracingRevision, ...] = ()
