@@ -127,6 +127,18 @@ def test_what_the_agent_sees_of_its_node() -> None:
     }
 
 
+def test_how_the_operator_is_called() -> None:
+    (container,) = pod({"operator.logLevel": "debug"}, "Deployment", "clew-operator")["containers"]
+    addresses = ["--health-address=$(POD_IP):8080", "--metrics-address=$(POD_IP):9464"]
+    assert container["command"] + container["args"] == ["clew-operator", "run", *addresses, "--log-level=debug"]
+    probes = {name: container[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
+    assert probes == {
+        "startupProbe": {"path": "/healthz", "port": "health"},
+        "livenessProbe": {"path": "/healthz", "port": "health"},
+        "readinessProbe": {"path": "/readyz", "port": "health"},
+    }
+
+
 def test_how_the_agent_is_called() -> None:
     (container,) = pod({}, "DaemonSet", "clew-agent")["containers"]
     assert container["command"] + container["args"] == [
