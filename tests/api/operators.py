@@ -119,16 +119,18 @@ class Rig:
         self.cluster.kubectl("apply", "--server-side", "--field-manager=user", "-f-", input=json.dumps(document))
 
     def apply_when_served(self, name: str, spec: Document, field: str) -> None:
-        """Apply a policy with a field that its definition was given a moment ago: until the API server serves it, it refuses the field."""
+        """Apply a policy with a field that its definition was given a moment ago.
+
+        Until the API server serves it, it refuses the field, or takes the object without it.
+        """
         deadline = time.monotonic() + 30
-        while True:
+        while field not in self.policy(name)["spec"]:
+            assert time.monotonic() < deadline, f"{field} is not served"
             try:
                 self.apply(name, spec, maxUnavailable="100%")
             except subprocess.CalledProcessError as error:
-                if field not in error.stderr or time.monotonic() > deadline:
+                if field not in error.stderr:
                     raise
-            else:
-                return
 
     def request(self, policy: str, identifier: str, action: str, step: int = 0) -> None:
         """Ask something of a rollout, as ``kubectl clew`` does: on the newest revision."""
