@@ -1,5 +1,7 @@
 """The chart, installed on a control plane with two nodes: what tests of the chart and of access begin with."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,16 @@ def populate(admin: Client) -> None:
     for collection, made in [("tracingpolicies", POLICY), ("tracingrevisions", REVISION), *(("nodetracings", tracing(n)) for n in NODES)]:
         answer = admin.ask("POST", f"{GROUP}/{collection}", made)
         assert answer.code == 201, answer
+
+
+@contextmanager
+def administered(cluster: Cluster) -> Iterator[Client]:
+    """The chart and Clew's objects on two nodes, and a client that may do everything."""
+    cluster.add_nodes(NODES)
+    install(cluster)
+    with Client(cluster, cluster.admin_token) as client:
+        populate(client)
+        yield client
 
 
 def agent_pod(admin: Client, node: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from clew_lab.cluster import Cluster
 
-from tests.api.installed import AGENT, NAMESPACE, NODES, OPERATOR, POLICY, REVISION, agent_pod, install, populate, tracing
+from tests.api.installed import AGENT, NAMESPACE, NODES, OPERATOR, POLICY, REVISION, administered, agent_pod, tracing
 from tests.api.rest import APPLY_PATCH, GROUP, JSON_PATCH, MERGE_PATCH, Answer, Client, bound_token, until
 
 NOTHING_ELSE = "Clew's agents write the status of NodeTracing and nothing else"
@@ -18,10 +18,7 @@ DRY = "dryRun=All"
 
 @pytest.fixture(scope="module")
 def admin(cluster: Cluster) -> Iterator[Client]:
-    cluster.add_nodes(NODES)
-    install(cluster)
-    with Client(cluster, cluster.admin_token) as client:
-        populate(client)
+    with administered(cluster) as client:
         yield client
 
 
