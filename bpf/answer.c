@@ -20,6 +20,15 @@ INLINE void lose_answers(struct connection *connection, struct work *work)
 	connection->in.state = connection->out.state = STREAM_GIVEN_UP;
 }
 
+/* The response to the connection's first open request was read to its end. On a connection older than the agent, that shows where the
+ * next request begins. */
+INLINE void end_answer(struct connection *connection, struct work *work)
+{
+	finish_request(connection, work, OUTCOME_COMPLETE);
+	if (connection->out.state == STREAM_UNSYNCED)
+		connection->out.state = STREAM_HEAD;
+}
+
 /* Follows responses. Returns 1 if another round is needed. */
 INLINE int read_answers(struct connection *connection, struct source *source, struct work *work)
 {
@@ -52,12 +61,8 @@ INLINE int read_answers(struct connection *connection, struct source *source, st
 		lose_answers(connection, work);
 		return 0;
 	}
-	if (notes->ended) {
-		finish_request(connection, work, OUTCOME_COMPLETE);
-		/* On a connection older than the agent, a whole response shows where the next request begins. */
-		if (connection->out.state == STREAM_UNSYNCED)
-			connection->out.state = STREAM_HEAD;
-	}
+	if (notes->ended)
+		end_answer(connection, work);
 	return notes->offset < notes->length;
 }
 

@@ -34,10 +34,7 @@ KRETFUNC_PROBE(tcp_splice_read, struct socket *sock, loff_t *position, struct pi
 		else
 			lose_answers(connection, work);
 	} else if (passed == PASSED_END && connection->about.role == ROLE_CLIENT) {
-		finish_request(connection, work, OUTCOME_COMPLETE);
-		/* On a connection older than the agent, a whole response shows where the next request begins. */
-		if (connection->out.state == STREAM_UNSYNCED)
-			connection->out.state = STREAM_HEAD;
+		end_answer(connection, work);
 	}
 	return 0;
 }

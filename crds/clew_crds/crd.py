@@ -138,7 +138,11 @@ def definition(kind: Kind) -> dict[str, object]:
 
 
 def object_schema(kind: Kind) -> Schema:
-    """The schema of whole objects. Kubernetes fixes the types of apiVersion, kind and metadata."""
+    """The schema of whole objects. Kubernetes fixes the types of apiVersion, kind and metadata.
+
+    ``spec`` must be there where its model has no default. Server-side apply takes the spec away with its last list entry, so a
+    NodeTracing, whose list may become empty, must do without.
+    """
     told = {name: info.description or "" for name, info in ((info.alias, info) for info in kind.model.model_fields.values()) if name}
     properties = {
         "apiVersion": {"description": told["apiVersion"], "type": "string"},
@@ -146,5 +150,6 @@ def object_schema(kind: Kind) -> Schema:
         "metadata": kind.metadata,
         **{name: schema | {"description": told[name]} for name, schema in kind.parts.items()},
     }
-    root = {"description": kind.model.__doc__, "type": "object", "required": ["spec"], "properties": properties}
+    required = ["spec"] if kind.model.model_fields["spec"].is_required() else []
+    root = {"description": kind.model.__doc__, "type": "object", **({"required": required} if required else {}), "properties": properties}
     return root | {VALIDATIONS: kind.rules} if kind.rules else root

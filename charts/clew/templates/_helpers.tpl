@@ -1,0 +1,40 @@
+{{/* Names are fixed: there is one Clew in a cluster, since its kinds and its agents are the cluster's. */}}
+
+{{- define "clew.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{/* What selects a part's pods: (dict "part" "operator" "context" $). Never to be changed, since selectors are immutable. */}}
+{{- define "clew.selector" -}}
+app.kubernetes.io/name: clew
+app.kubernetes.io/component: {{ .part }}
+{{- end }}
+
+{{- define "clew.labels" -}}
+{{ include "clew.selector" . }}
+app.kubernetes.io/instance: {{ .context.Release.Name }}
+app.kubernetes.io/version: {{ .context.Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: clew
+app.kubernetes.io/managed-by: {{ .context.Release.Service }}
+helm.sh/chart: clew-{{ .context.Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "clew.priorityClass" -}}
+{{ if .Values.priorityClass.create }}clew{{ else }}{{ .Values.priorityClass.name }}{{ end }}
+{{- end }}
+
+{{/* What a pod has apart from its containers: image secrets, priority, where it may run. */}}
+{{- define "clew.placement" -}}
+{{- with .context.Values.image.pullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with include "clew.priorityClass" .context }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,196 @@
+"""Simulated node agents: a thousand and more in one process, for tests of the operator. They trace nothing.
+
+Each watches its NodeTracing as a node's agent does (here by one watch for all), and writes its status by server-side apply: what it
+says of each policy is laid down by a list of behaviours. ``python -m clew_lab.agents --kubeconfig FILE`` runs them as a process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import signal
+import ssl
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from clew_crds.node import NODE_KIND, NodeStatus, NodeTracing, PolicyReport, State
+from clew_crds.policy import API_VERSION
+from kubernetes import client, config
+
+FIELD_MANAGER = "clew-agent"
+VERSION = "simulated"
+_PATH = f"/apis/{API_VERSION}/nodetracings"
+_AT_ONCE = 32
+_AGAIN = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What the agents of the nodes that match ``node`` say of revisions that match ``revision`` (both are patterns, as of a shell).
+
+    ``state`` None: they say nothing at all. ``delay`` is in seconds.
+    """
+
+    node: str = "*"
+    revision: str = "*"
+    state: State | None = State.READY
+    reason: str = "Enforced"
+    message: str = ""
+    delay: float = 0.0
+
+
+class Agents:
+    """All of the simulated agents. Behaviours are tried in order; where none matches, the answer is Ready at once."""
+
+    def __init__(self, kubeconfig: Path, behaviours: Sequence[Behaviour] = ()) -> None:
+        settings = client.Configuration()
+        config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings)  # type: ignore[no-untyped-call]
+        authorization = settings.get_api_key_with_prefix("BearerToken")
+        self._server = settings.host
+        self._headers = {"Authorization": authorization} if authorization else {}
+        self._ssl = ssl.create_default_context(cafile=settings.ssl_ca_cert)
+        if settings.cert_file:
+            self._ssl.load_cert_chain(settings.cert_file, settings.key_file)
+        self._behaviours = behaviours
+        self._loop = asyncio.new_event_loop()
+        self._session: aiohttp.ClientSession | None = None
+        self._seen: dict[str, NodeTracing] = {}
+        self._answers: dict[str, asyncio.Task[None]] = {}
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until ``stop`` is set. An API server that is away is waited for."""
+        with contextlib.closing(self._loop), contextlib.suppress(asyncio.CancelledError):
+            work = self._loop.create_task(self._work())
+            threading.Thread(target=self._end, args=(stop, work), daemon=True).start()
+            self._loop.run_until_complete(work)
+
+    def behave(self, behaviours: Sequence[Behaviour]) -> None:
+        """Behave otherwise from now on, and answer anew where that differs. For any thread."""
+
+        def change() -> None:
+            self._behaviours = behaviours
+            for name in list(self._seen):
+                self._consider(name)
+
+        self._loop.call_soon_threadsafe(change)
+
+    def _end(self, stop: threading.Event, work: asyncio.Task[None]) -> None:
+        stop.wait()
+        self._loop.call_soon_threadsafe(work.cancel)
+
+    async def _work(self) -> None:
+        connector = aiohttp.TCPConnector(limit=_AT_ONCE, ssl=self._ssl)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
+        async with aiohttp.ClientSession(self._server, headers=self._headers, connector=connector, timeout=timeout) as self._session:
+            try:
+                while True:
+                    with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                        await self._watch(self._session)
+                    await asyncio.sleep(_AGAIN)
+            finally:
+                for answer in self._answers.values():
+                    answer.cancel()
+                await asyncio.gather(*self._answers.values(), return_exceptions=True)
+
+    async def _watch(self, session: aiohttp.ClientSession) -> None:
+        async with session.get(_PATH) as response:
+            response.raise_for_status()
+            listing = await response.json()
+        for document in listing["items"]:
+            self._see(document)
+        query = {"watch": "true", "resourceVersion": listing["metadata"]["resourceVersion"]}
+        async with session.get(_PATH, params=query) as response:
+            response.raise_for_status()
+            async for line in response.content:
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    return
+                if event["type"] == "DELETED":
+                    self._seen.pop(event["object"]["metadata"]["name"], None)
+                else:
+                    self._see(event["object"])
+
+    def _see(self, document: dict[str, Any]) -> None:
+        tracing = NodeTracing.model_validate(document)
+        self._seen[tracing.metadata.name] = tracing
+        self._consider(tracing.metadata.name)
+
+    def _consider(self, node: str) -> None:
+        """Answer for a node after the delay that is laid down, instead of any answer that was being thought over."""
+        pending = self._answers.pop(node, None)
+        if pending is not None:
+            pending.cancel()
+        if _status(self._seen[node], self._behaviours) is not None:
+            self._answers[node] = self._loop.create_task(self._answer(node))
+
+    async def _answer(self, node: str) -> None:
+        entries = self._seen[node].spec.policies
+        await asyncio.sleep(max((_behaviour(node, one.revision, self._behaviours).delay for one in entries), default=0.0))
+        while (tracing := self._seen.get(node)) is not None and (status := _status(tracing, self._behaviours)) is not None:
+            body = {"apiVersion": API_VERSION, "kind": NODE_KIND, "metadata": {"name": node}, "status": status.document()}
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                if self._session is not None:
+                    query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+                    kind = {"Content-Type": "application/apply-patch+yaml"}
+                    async with self._session.patch(f"{_PATH}/{node}/status", params=query, json=body, headers=kind) as response:
+                        if response.status in (200, 404):
+                            return
+            await asyncio.sleep(_AGAIN)
+
+
+def _behaviour(node: str, revision: str, behaviours: Sequence[Behaviour]) -> Behaviour:
+    fitting = (one for one in behaviours if fnmatchcase(node, one.node) and fnmatchcase(revision, one.revision))
+    return next(fitting, Behaviour())
+
+
+def _status(tracing: NodeTracing, behaviours: Sequence[Behaviour]) -> NodeStatus | None:
+    """What the node's agent says, once it has looked; None where that is said already, or nothing is to be said."""
+    reports = []
+    for entry in tracing.spec.policies:
+        behaviour = _behaviour(tracing.metadata.name, entry.revision, behaviours)
+        if behaviour.state is None:
+            return None
+        told = {"state": behaviour.state, "reason": behaviour.reason, "message": behaviour.message}
+        reports.append(PolicyReport.model_validate({"name": entry.name, "revision": entry.revision, **told}))
+    status = NodeStatus(observed_generation=tracing.metadata.generation, agent_version=VERSION, policies=tuple(reports))
+    return status if status != tracing.status else None
+
+
+@contextlib.contextmanager
+def running_agents(kubeconfig: Path, behaviours: Sequence[Behaviour] = ()) -> Iterator[Agents]:
+    """Agents in a thread of this process while the body runs."""
+    agents, stop = Agents(kubeconfig, behaviours), threading.Event()
+    thread = threading.Thread(target=agents.run, args=(stop,), name="simulated agents")
+    thread.start()
+    try:
+        yield agents
+    finally:
+        stop.set()
+        thread.join()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="python -m clew_lab.agents", description="Simulate node agents, for tests of the operator.")
+    parser.add_argument("--kubeconfig", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--behaviours", type=Path, metavar="FILE", help="a JSON list of Behaviour objects")
+    arguments = parser.parse_args(argv)
+    rows = json.loads(arguments.behaviours.read_text(encoding="utf-8")) if arguments.behaviours else []
+    behaviours = [Behaviour(**{**row, "state": State(row["state"]) if row.get("state") else None}) for row in rows]
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    Agents(arguments.kubeconfig, behaviours).run(stop)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

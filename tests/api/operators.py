@@ -1,0 +1,208 @@
+"""What tests of the operator on a real API server share: the operator as a process, policies, and waiting by watching."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from clew_lab.cluster import Cluster
+from kubernetes import client, config, watch
+
+LEASE_SECONDS = 2
+CHECKOUT = Path(__file__).parents[2]
+POLICIES = ("clew.dev", "v1alpha1", "tracingpolicies")
+REVISIONS = ("clew.dev", "v1alpha1", "tracingrevisions")
+TRACINGS = ("clew.dev", "v1alpha1", "nodetracings")
+
+Document = dict[str, Any]
+
+
+@dataclass
+class Operator:
+    """One replica as a process of its own, with what it logged."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def kill(self) -> None:
+        """As ``kill -9`` does."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """As Kubernetes does; the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+    def peak_rss_mib(self) -> float:
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Rig:
+    """A cluster with Clew's kinds, and the operators that run in it."""
+
+    cluster: Cluster
+    operators: list[Operator] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.cluster.kubectl("apply", "--server-side", "-f", str(CHECKOUT / "crds"))
+        self.cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        self.connection = config.new_client_from_config(str(self.cluster.kubeconfig))
+        self.api = client.CustomObjectsApi(self.connection)
+
+    def start_operator(self, *flags: str) -> Operator:
+        log = self.cluster.folder / f"operator-{len(self.operators)}.log"
+        command = [sys.executable, "-m", "clew_operator.main", "run", "--kubeconfig", str(self.cluster.kubeconfig)]
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                [*command, f"--lease-duration={LEASE_SECONDS}s", *flags],
+                env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
+                stdout=file,
+                stderr=file,
+            )
+        operator = Operator(process, log)
+        self.operators.append(operator)
+        return operator
+
+    def close(self) -> None:
+        for operator in self.operators:
+            if operator.process.poll() is None:
+                operator.kill()
+            print(f"{operator.log.name}:\n{operator.log.read_text()}")  # pytest shows it of a test that fails
+        self.connection.close()
+
+    def leader(self) -> Operator | None:
+        """The replica that the lease names, if it runs."""
+        try:
+            lease = self.read_lease()
+        except client.ApiException as error:
+            if error.status == 404:
+                return None
+            raise
+        holder = (lease.get("spec") or {}).get("holderIdentity")
+        running = [one for one in self.operators if one.process.poll() is None]
+        return next((one for one in running if holder and f"identity={holder}" in one.log.read_text()), None)
+
+    def read_lease(self) -> Document:
+        answer = self.api.get_namespaced_custom_object("coordination.k8s.io", "v1", "default", "leases", "clew-operator")
+        assert isinstance(answer, dict)
+        return answer
+
+    def apply(self, name: str, spec: Document, **rollout: Any) -> None:
+        """Apply a policy as a user does."""
+        document = {
+            "apiVersion": "clew.dev/v1alpha1",
+            "kind": "TracingPolicy",
+            "metadata": {"name": name},
+            "spec": {"namespaces": ["default"], **spec, **({"rollout": rollout} if rollout else {})},
+        }
+        self.cluster.kubectl("apply", "--server-side", "--field-manager=user", "-f-", input=json.dumps(document))
+
+    def apply_when_served(self, name: str, spec: Document, field: str) -> None:
+        """Apply a policy with a field that its definition was given a moment ago.
+
+        Until the API server serves it, it refuses the field, or takes the object without it.
+        """
+        deadline = time.monotonic() + 30
+        while field not in self.policy(name)["spec"]:
+            assert time.monotonic() < deadline, f"{field} is not served"
+            try:
+                self.apply(name, spec, maxUnavailable="100%")
+            except subprocess.CalledProcessError as error:
+                if field not in error.stderr:
+                    raise
+
+    def request(self, policy: str, identifier: str, action: str, step: int = 0) -> None:
+        """Ask something of a rollout, as ``kubectl clew`` does: on the newest revision."""
+        body = {
+            "apiVersion": "clew.dev/v1alpha1",
+            "kind": "TracingRevision",
+            "metadata": {"name": self.policy(policy)["status"]["revision"]},
+            "request": {"id": identifier, "action": action, "step": step},
+        }
+        self.cluster.kubectl("apply", "--server-side", "--field-manager=kubectl-clew", "-f-", input=yaml.safe_dump(body))
+
+    def policy(self, name: str) -> Document:
+        answer = self.api.get_cluster_custom_object(*POLICIES, name)
+        assert isinstance(answer, dict)
+        return answer
+
+    def list(self, kind: tuple[str, str, str]) -> list[Document]:
+        return list(self.api.list_cluster_custom_object(*kind)["items"])
+
+    def told(self, policy: str) -> dict[str, str]:
+        """The revision that each node is told, of those that are told one."""
+        return {
+            tracing["metadata"]["name"]: entry["revision"]
+            for tracing in self.list(TRACINGS)
+            for entry in tracing.get("spec", {}).get("policies", ())
+            if entry["name"] == policy
+        }
+
+    def until(self, name: str, holds: Callable[[Document], bool], timeout: int = 60) -> Document:
+        """The policy's status as soon as it is one that ``holds``; seen by watching."""
+        return self._until(POLICIES, name, lambda one: holds(one.get("status") or {}), timeout)["status"]
+
+    def tracing_until(self, node: str, holds: Callable[[Document], bool], timeout: int = 60) -> Document:
+        """A node's NodeTracing as soon as it is one that ``holds``."""
+        return self._until(TRACINGS, node, holds, timeout)
+
+    def _until(self, kind: tuple[str, str, str], name: str, holds: Callable[[Document], bool], timeout: int) -> Document:
+        deadline, last = time.monotonic() + timeout, None
+        while (left := int(deadline - time.monotonic())) > 0:
+            with contextlib.suppress(client.ApiException):  # the watch was closed, or what it began from is too old
+                stream = watch.Watch().stream(
+                    self.api.list_cluster_custom_object, *kind, field_selector=f"metadata.name={name}", timeout_seconds=left
+                )
+                for event in stream:
+                    last = event["object"]
+                    if event["type"] in ("ADDED", "MODIFIED") and holds(last):
+                        assert isinstance(last, dict)
+                        return last
+        raise AssertionError(f"{kind[2]} {name} did not come to what was awaited in {timeout} s; last: {json.dumps(last)}")
+
+
+@contextlib.contextmanager
+def rig(cluster: Cluster) -> Iterator[Rig]:
+    """A rig whose operators end with it."""
+    made = Rig(cluster)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def is_true(status: Document, kind: str, reason: str | None = None) -> bool:
+    """Whether the status has a condition that is True (for this reason), as of the generation that it is about."""
+    return any(
+        one["type"] == kind
+        and one["status"] == "True"
+        and one["observedGeneration"] == status["observedGeneration"]
+        and reason in (None, one["reason"])
+        for one in status.get("conditions", ())
+    )
+
+
+def conditions(status: Document) -> dict[str, tuple[str, str, str]]:
+    """Each condition's status, reason and message."""
+    return {one["type"]: (one["status"], one["reason"], one.get("message", "")) for one in status["conditions"]}

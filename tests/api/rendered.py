@@ -1,0 +1,44 @@
+"""What the chart makes of values, as objects."""
+
+import json
+import subprocess
+from typing import Any
+
+import yaml
+from clew_lab.cluster.programs import find_programs
+
+from tests.api.installed import CHART, NAMESPACE
+
+EVERYTHING = {
+    "networkPolicy.enabled": True,
+    "serviceMonitor.enabled": True,
+    "prometheusRule.enabled": True,
+    "dashboard.enabled": True,
+    "agent.sysAdmin": True,
+    "otlp.endpoint": "http://otel-collector.observability:4318",
+    "image.tag": "1.2.3",
+    "image.pullSecrets": [{"name": "registry"}],
+}
+"""Values under which every template yields something."""
+
+Objects = dict[tuple[str, str], dict[str, Any]]
+
+
+def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run helm, which needs no cluster for what is asked here."""
+    return subprocess.run([find_programs() / "helm", *arguments], capture_output=True, text=True, check=False)
+
+
+def settings(values: dict[str, Any]) -> list[str]:
+    """Values as helm's arguments; a dot in a key goes one level down."""
+    return [argument for key, value in values.items() for argument in ("--set-json", f"{key}={json.dumps(value)}")]
+
+
+def rendered(values: dict[str, Any] | None = None) -> Objects:
+    """Every object by kind and name, hooks included."""
+    done = helm("template", "clew", CHART, "--namespace", NAMESPACE, *settings(values or {}))
+    assert done.returncode == 0, done.stderr
+    objects = [one for one in yaml.safe_load_all(done.stdout) if one is not None]
+    found = {(one["kind"], one["metadata"]["name"]): one for one in objects}
+    assert len(found) == len(objects)
+    return found
