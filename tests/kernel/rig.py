@@ -27,7 +27,7 @@ from tests.kernel.recorder import Recorder
 from tests.kernel.spans import SpanFile
 from tests.kernel.until import PATIENCE, until
 
-__all__ = ["MISSPELT", "PORT", "Rig", "rig"]
+__all__ = ["MISSPELT", "PORT", "Rig", "rig", "tell_counters"]
 
 PORT = 8000
 METRICS = "127.0.0.1:9464"
@@ -252,3 +252,16 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """The rig of this guest."""
     with ExitStack() as stack:
         yield Rig(tmp_path_factory.mktemp("rig"), stack)
+
+
+@pytest.fixture(autouse=True)
+def tell_counters(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Say what was counted during a test: where one fails, that tells what became of a request that is missing."""
+    if "rig" not in request.fixturenames:
+        yield
+        return
+    shared: Rig = request.getfixturevalue("rig")
+    before = shared.counters()
+    yield
+    now = shared.counters()
+    print("counted:", {name: now[name] - before[name] for name in now if now[name] != before[name]}, file=sys.stderr)

@@ -48,27 +48,27 @@ def test_a_request_under_way_keeps_its_trace(swapped: Rig) -> None:
     rig, asked, answered = swapped, threading.Event(), threading.Event()
     rig.edit("swapped", {"kernelFunctions": [WAIT, RECEIVE]})
     service, before, there = rig.service("swapped"), rig.counters(), programs()
-    rig.upstream.delay = lambda identity: float(identity == "held" and not asked.wait(600))
+    rig.upstream.delay = lambda identity: float(identity == "swap-held" and not asked.wait(600))
 
     def ask() -> None:
-        rig.ask(service, "/call/held")
+        rig.ask(service, "/call/swap-held")
         answered.set()
 
     threading.Thread(target=ask, daemon=True).start()
-    rig.upstream.wait("held")
+    rig.upstream.wait("swap-held")
     rig.edit("swapped", {"kernelFunctions": [OPEN, SEND]})
 
     # What begins now is recorded by the new list, while the other request is still open.
-    rig.ask(service, "/open/1/fresh")
-    (fresh,) = rig.spans.wait(["fresh"], 1)["fresh"]
+    rig.ask(service, "/open/1/swap-fresh")
+    (fresh,) = rig.spans.wait(["swap-fresh"], 1)["swap-fresh"]
     assert [span.name for span in sorted(rig.spans.below(fresh.span, 2), key=lambda span: span.start)] == ["vfs_open", "tcp_sendmsg"]
     assert not answered.is_set()
 
     asked.set()
     assert answered.wait(60)
-    server, client = rig.spans.wait(["held"], 2)["held"]
+    server, client = rig.spans.wait(["swap-held"], 2)["swap-held"]
     assert (server.kind, client.kind, client.trace, client.parent) == (SERVER, CLIENT, server.trace, server.span)
-    found = TRACEPARENT.search(rig.upstream.messages["held"])
+    found = TRACEPARENT.search(rig.upstream.messages["swap-held"])
     assert found is not None
     assert (found[1].decode(), found[2].decode()) == (client.trace, client.span)
 
@@ -99,23 +99,23 @@ def test_settings_reach_open_connections(swapped: Rig) -> None:
             read_answer(connection)
             return rig.upstream.wait(identity)
 
-        found = TRACEPARENT.search(ask("sampled"))
+        found = TRACEPARENT.search(ask("swap-sampled"))
         assert found is not None
         assert found[3] == b"01"
         rig.edit("swapped", {"sampling": {"ratio": "0"}})
-        found = TRACEPARENT.search(ask("unsampled"))
+        found = TRACEPARENT.search(ask("swap-unsampled"))
         assert found is not None
         assert found[3] == b"00"
         rig.edit("swapped", {"namespaces": ["elsewhere"]})
-        assert TRACEPARENT.search(ask("left")) is None
+        assert TRACEPARENT.search(ask("swap-left")) is None
         rig.edit("swapped", {})
-        found = TRACEPARENT.search(ask("again"))
+        found = TRACEPARENT.search(ask("swap-again"))
         assert found is not None
         assert found[3] == b"01"
     assert programs() == there
-    spans = rig.spans.wait(["sampled", "again"], 2)
-    assert [span.kind for span in spans["again"]] == [SERVER, CLIENT]
-    assert rig.spans.of(["unsampled", "left"]) == {}
+    spans = rig.spans.wait(["swap-sampled", "swap-again"], 2)
+    assert [span.kind for span in spans["swap-again"]] == [SERVER, CLIENT]
+    assert rig.spans.of(["swap-unsampled", "swap-left"]) == {}
 
 
 def test_a_list_that_cannot_be_taken_leaves_the_old_one(swapped: Rig) -> None:
@@ -126,6 +126,6 @@ def test_a_list_that_cannot_be_taken_leaves_the_old_one(swapped: Rig) -> None:
     rig.await_said("this kernel has no function tcp_sendmesg; did you mean tcp_sendmsg")
     (rig.folder / "swapped.yaml").write_text("no: policy\n")
     rig.await_said("policies known before stay")
-    rig.ask(service, "/anything/kept")
-    (server,) = rig.spans.wait(["kept"], 1)["kept"]
+    rig.ask(service, "/anything/swap-kept")
+    (server,) = rig.spans.wait(["swap-kept"], 1)["swap-kept"]
     assert [span.name for span in rig.spans.below(server.span, 1)] == ["tcp_sendmsg"]
