@@ -21,10 +21,13 @@ from typing import IO
 from clew_lab.config import CHECKOUT_MOUNT, GUEST_PYTHON, SHARE_MOUNT
 from clew_lab.image import CHECKOUT, Image, in_use
 
-__all__ = ["KERNEL_VARIABLE", "Guest", "GuestOptions", "boot", "start_script", "virtme_argv"]
+__all__ = ["HOST_ADDRESS", "KERNEL_VARIABLE", "Guest", "GuestOptions", "boot", "start_script", "virtme_argv"]
 
 KERNEL_VARIABLE = "CLEW_GUEST_KERNEL"
 """Set in a guest to the series of its kernel; unset on the host."""
+
+HOST_ADDRESS = "10.0.2.2"
+"""The host, for a guest that has a network."""
 
 _GUARD = 'exec 3<&0; (read -r _; kill -KILL 0) <&3 >/dev/null 2>&1 & exec 3<&- </dev/null; exec "$@"'
 _OVERLAYS = ("/etc", "/root", "/var")
@@ -33,6 +36,7 @@ _SOURCES = ("crds", "node_agent", "cli", "lab", "")
 # own mount has none, so that Python and LLVM would be read page by page at every start (bcc's first import takes three times as long).
 _PREPARE = """
 ip link set lo up
+if ip link set eth0 up 2>/dev/null; then ip address add 10.0.2.15/24 dev eth0; fi
 mountpoint -q /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
 mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
@@ -51,6 +55,8 @@ done
 class GuestOptions:
     """How a guest is made: kernel series, memory as QEMU writes it, number of CPUs, further environment of its command.
 
+    A guest with a `network` reaches the host's 127.0.0.1 at HOST_ADDRESS (QEMU's user network); by default it is alone.
+
     In a `counted` guest each instruction takes one nanosecond of its time (QEMU's -icount), so that what runs twice takes as long
     twice, however busy the host is. While it is idle, its time is the host's.
     """
@@ -60,6 +66,7 @@ class GuestOptions:
     cpus: int = 2
     environment: Mapping[str, str] = field(default_factory=dict)
     counted: bool = False
+    network: bool = False
 
 
 @dataclass
@@ -141,6 +148,7 @@ def virtme_argv(image: Image, options: GuestOptions, folder: Path) -> list[str]:
         "--kopt=loglevel=5",
     ]
     argv += [f"--overlay-rwdir={path}" for path in _OVERLAYS]
+    argv += ["--net=user", "--no-dhcp", "--kopt=net.ifnames=0"] if options.network else []
     argv += [f"--script-sh=exec sh {SHARE_MOUNT}/start"]
     image_share = f"local,id=clew,path={image.root},security_model=none,readonly=on,multidevs=remap"
     argv += ["--qemu-opts", "-set", f"chardev.console.path={folder / 'console.log'}", "-pidfile", str(folder / "qemu.pid")]
