@@ -36,7 +36,6 @@ _SOURCES = ("crds", "node_agent", "cli", "lab", "")
 # own mount has none, so that Python and LLVM would be read page by page at every start (bcc's first import takes three times as long).
 _PREPARE = """
 ip link set lo up
-if ip link set eth0 up 2>/dev/null; then ip address add 10.0.2.15/24 dev eth0; fi
 mountpoint -q /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
 mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
@@ -48,6 +47,12 @@ for tree in usr opt; do
     mkdir -p /run/clew/$tree/upper /run/clew/$tree/work
     mount -t overlay -o lowerdir=/run/clew/image/$tree,upperdir=/run/clew/$tree/upper,workdir=/run/clew/$tree/work overlay /$tree
 done
+"""
+# The address that QEMU's user network has in store for its guest; there is no udev that would load the driver.
+_JOIN = """
+modprobe virtio_net
+ip link set eth0 up
+ip address add 10.0.2.15/24 dev eth0
 """
 
 
@@ -127,7 +132,8 @@ def start_script(options: GuestOptions, command: Sequence[str]) -> str:
         **options.environment,
     }
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items())
-    return f"#!/bin/sh\n{_PREPARE}\n{exports}cd {CHECKOUT_MOUNT} || exit 1\nexec {shlex.join(command)}\n"
+    prepare = _PREPARE + (_JOIN if options.network else "")
+    return f"#!/bin/sh\n{prepare}\n{exports}cd {CHECKOUT_MOUNT} || exit 1\nexec {shlex.join(command)}\n"
 
 
 def virtme_argv(image: Image, options: GuestOptions, folder: Path) -> list[str]:
@@ -148,7 +154,7 @@ def virtme_argv(image: Image, options: GuestOptions, folder: Path) -> list[str]:
         "--kopt=loglevel=5",
     ]
     argv += [f"--overlay-rwdir={path}" for path in _OVERLAYS]
-    argv += ["--net=user", "--no-dhcp", "--kopt=net.ifnames=0"] if options.network else []
+    argv += ["--net=user", "--no-dhcp"] if options.network else []
     argv += [f"--script-sh=exec sh {SHARE_MOUNT}/start"]
     image_share = f"local,id=clew,path={image.root},security_model=none,readonly=on,multidevs=remap"
     argv += ["--qemu-opts", "-set", f"chardev.console.path={folder / 'console.log'}", "-pidfile", str(folder / "qemu.pid")]
