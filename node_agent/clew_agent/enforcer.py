@@ -26,6 +26,7 @@ from clew_agent.kernel.headers import write_tree
 from clew_agent.kernel_settings import pack
 from clew_agent.loader import syscalls
 from clew_agent.loader.handover import LoadError, Programs, load
+from clew_agent.memory import give_back
 from clew_agent.model import Address
 from clew_agent.program import definitions, inspect, path_request, path_text
 from clew_agent.selftest import SelfTest, SelfTestError
@@ -191,6 +192,8 @@ def attach(
             programs.attach_seconds,
             programs.peak_kib // 1024,
         )
+    del btf
+    give_back()
     walked = {name: syscalls.program_info(program).get("verified_insns", 0) for name, program in programs.programs.items()}
     most = max(walked, key=lambda name: walked[name])
     _LOG.info("the verifier walked %d of at most 1000000 instructions in %s, fewer in the others", walked[most], most)

@@ -18,6 +18,7 @@ from clew_agent.kernel.btf import Btf
 from clew_agent.kernel.headers import write_tree
 from clew_agent.kernel.symbols import read_return_trampoline, read_symbols
 from clew_agent.loader.handover import Programs, load
+from clew_agent.memory import give_back
 from clew_agent.program import PATH_HOOKS, Kernel, functions_request, functions_text
 
 _LOG = logging.getLogger("clew.functions")
@@ -57,6 +58,14 @@ class FunctionBuilder:
         asked = tuple(requests)
         if not asked:
             return Built((), (), (), None)
+        try:
+            return self._build(asked, there, numbers, maps)
+        finally:
+            give_back()
+
+    def _build(
+        self, asked: tuple[FunctionRequest, ...], there: Collection[HookKey], numbers: Iterable[int], maps: Mapping[str, int]
+    ) -> Built:
         btf = self.read_btf()
         modes = {request.name: self._mode(btf, request.name) for request in asked}
         plans, problems = plan_requests(asked, btf, modes, read_symbols(list(modes)), self.no_kprobes)
