@@ -1,5 +1,7 @@
 """The control plane's programs: keyed by their recipe, whole or absent, built once, and never removed from under a cluster."""
 
+import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -85,15 +87,31 @@ def test_clean_of_everything_takes_go_s_caches_but_nothing_that_a_cluster_runs_f
 
 def test_the_key_changes_with_any_file_of_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = programs.recipe_key()
-    for path in RECIPE.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(RECIPE, tmp_path, dirs_exist_ok=True)
     monkeypatch.setattr(programs, "RECIPE", tmp_path)
     assert programs.recipe_key() == before
     keys = {before}
-    for path in sorted(tmp_path.iterdir()):
+    files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    for path in files:
         path.write_bytes(path.read_bytes() + b"\n")
         keys.add(programs.recipe_key())
-    assert len(keys) == 6
+    assert [path.relative_to(tmp_path).as_posix() for path in files] == [
+        "flux/go.mod",
+        "flux/go.sum",
+        "go.mod",
+        "go.sum",
+        "kubectl.txt",
+        "main.go",
+        "toolchain.txt",
+    ]
+    assert len(keys) == 8
+
+
+def test_a_module_that_cannot_be_had_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("GOPROXY", "off")
+    with pytest.raises(subprocess.CalledProcessError):
+        build.build_flux(tmp_path, tmp_path / "cache")
+    assert "github.com/fluxcd/" in capfd.readouterr().err
 
 
 def test_the_programs_are_told_the_version_of_kubernetes_that_go_mod_requires() -> None:
