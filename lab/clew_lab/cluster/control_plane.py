@@ -138,6 +138,7 @@ class Cluster:
         definitions = f"--filename={self._programs / FLUX_DEFINITIONS}"
         self.kubectl("apply", "--server-side", definitions)
         self.kubectl("wait", "--for=condition=Established", "--timeout=30s", definitions)
+        self._files.artifacts.mkdir()
         for name, argv in flux.command_lines(self._programs, self._files, self._ports).items():
             self._group.start(name, argv)
         for name, address in flux.health(self._ports).items():

@@ -27,7 +27,7 @@ def command_lines(programs: Path, files: Files, ports: Ports) -> dict[str, Seque
     artifacts = f"127.0.0.1:{ports.artifacts}"
     own = {
         "source-controller": [
-            f"--storage-path={files.folder / 'artifacts'}",
+            f"--storage-path={files.artifacts}",
             f"--storage-addr={artifacts}",
             f"--storage-adv-addr={artifacts}",
         ],
