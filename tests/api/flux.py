@@ -71,6 +71,11 @@ class Flux:
             ),
         )
 
+    def checking(self, revision: str) -> None:
+        """Return when Flux has applied that revision, and looks whether what it applied is healthy."""
+        said = f"Running health checks for revision {revision} with a timeout of 2h0m0s"
+        self.rig.object_until(KUSTOMIZATIONS, NAME, lambda one: condition(one, "Healthy").get("message") == said)
+
     def judged(self, revision: str, ready: str, reason: str) -> Document:
         """The Kustomization as soon as it says that it is Ready or not, for that reason, as to that revision."""
 
