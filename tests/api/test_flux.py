@@ -177,6 +177,23 @@ def test_a_commit_that_the_api_refuses_is_reported_with_the_field_and_what_is_al
     assert flux.rig.policy(name) == before
 
 
+def test_a_commit_in_the_middle_of_a_rollout_is_applied_at_once(flux: Flux, agents: Agents) -> None:
+    agents.behave([Behaviour(state=None)])
+    first, second = policy("hurried", "tcp_sendmsg"), policy("hurried", "tcp_recvmsg")
+    commit = flux.commit(first)
+    flux.fetch(commit)
+    flux.checking(commit)
+    flux.rig.until("hurried", lambda one: is_true(one, "Reconciling"))
+    commit = flux.commit(second)
+    flux.fetch(commit)
+    flux.checking(commit)
+    assert flux.rig.policy("hurried")["spec"] == second["spec"]
+    agents.behave([])
+    flux.judged(commit, "True", "ReconciliationSucceeded")
+    status = flux.rig.policy("hurried")["status"]
+    assert (status["revision"], status["stableRevision"]) == (revision(second), revision(second))
+
+
 def test_what_somebody_else_writes_into_spec_is_taken_back(flux: Flux) -> None:
     good = policy("drifting", "tcp_sendmsg")
     healthy(flux, good)

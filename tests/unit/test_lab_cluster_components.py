@@ -52,9 +52,10 @@ def test_flux_listens_on_loopback_keeps_its_files_in_the_folder_and_elects_nobod
     common = ["env", "KUBECONFIG=/cluster/admin.kubeconfig", "TMPDIR=/cluster"]
     flags = ["--metrics-addr=0", "--events-addr=", "--enable-leader-election=false"]
     stored = ["--storage-path=/cluster/artifacts", "--storage-addr=127.0.0.1:8", "--storage-adv-addr=127.0.0.1:8"]
+    gates = ["--feature-gates=CancelHealthCheckOnNewRevision=true"]
     assert lines == {
         "source-controller": [*common, "/programs/source-controller", "--health-addr=127.0.0.1:7", *flags, *stored],
-        "kustomize-controller": [*common, "/programs/kustomize-controller", "--health-addr=127.0.0.1:9", *flags],
+        "kustomize-controller": [*common, "/programs/kustomize-controller", "--health-addr=127.0.0.1:9", *flags, *gates],
     }
 
 

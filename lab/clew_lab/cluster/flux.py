@@ -31,7 +31,8 @@ def command_lines(programs: Path, files: Files, ports: Ports) -> dict[str, Seque
             f"--storage-addr={artifacts}",
             f"--storage-adv-addr={artifacts}",
         ],
-        "kustomize-controller": [],
+        # Without it a commit waits until the rollout of the one before has ended.
+        "kustomize-controller": ["--feature-gates=CancelHealthCheckOnNewRevision=true"],
     }
     return {
         name: [
