@@ -194,17 +194,31 @@ def test_a_commit_in_the_middle_of_a_rollout_is_applied_at_once(flux: Flux, agen
     assert (status["revision"], status["stableRevision"]) == (revision(second), revision(second))
 
 
-def test_what_somebody_else_writes_into_spec_is_taken_back(flux: Flux) -> None:
-    good = policy("drifting", "tcp_sendmsg")
+def test_what_kubectl_writes_into_spec_is_taken_back(flux: Flux) -> None:
+    good = policy("edited", "tcp_sendmsg")
     healthy(flux, good)
     edit = {"spec": {"kernelFunctions": [{"function": "tcp_recvmsg"}], "limits": {"spansPerRequest": 5}}}
-    flux.rig.cluster.kubectl("patch", "tracingpolicies.clew.dev/drifting", "--type=merge", "-p", json.dumps(edit))
-    edited = revision(policy("drifting", "tcp_recvmsg", limits={"spansPerRequest": 5}))
-    flux.rig.until("drifting", lambda one: is_true(one, "Ready") and one["stableRevision"] == edited)
+    flux.rig.cluster.kubectl("patch", "tracingpolicies.clew.dev/edited", "--type=merge", "-p", json.dumps(edit))
+    edited = revision(policy("edited", "tcp_recvmsg", limits={"spansPerRequest": 5}))
+    flux.rig.until("edited", lambda one: is_true(one, "Ready") and one["stableRevision"] == edited)
     flux.reconcile()
-    status = flux.rig.until("drifting", lambda one: is_true(one, "Ready") and one["observedGeneration"] == 3)
-    assert flux.rig.policy("drifting")["spec"] == good["spec"]
+    status = flux.rig.until("edited", lambda one: is_true(one, "Ready") and one["observedGeneration"] == 3)
+    assert flux.rig.policy("edited")["spec"] == good["spec"]
     assert (status["revision"], status["stableRevision"]) == (revision(good), revision(good))
+
+
+def test_what_another_manager_writes_into_fields_of_git_s_is_taken_back_and_its_own_fields_stay(flux: Flux) -> None:
+    good = policy("shared", "tcp_sendmsg")
+    healthy(flux, good)
+    other = policy("shared", "tcp_recvmsg", limits={"spansPerRequest": 5})
+    forced = ("--server-side", "--force-conflicts", "--field-manager=somebody")
+    flux.rig.cluster.kubectl("apply", *forced, "-f-", input=json.dumps(other))
+    flux.rig.until("shared", lambda one: is_true(one, "Ready") and one["stableRevision"] == revision(other))
+    flux.reconcile()
+    both = policy("shared", "tcp_sendmsg", limits={"spansPerRequest": 5})
+    status = flux.rig.until("shared", lambda one: is_true(one, "Ready") and one["observedGeneration"] == 3)
+    assert flux.rig.policy("shared")["spec"] == both["spec"]
+    assert (status["revision"], status["stableRevision"]) == (revision(both), revision(both))
 
 
 def test_a_rollback_and_flux_leave_each_other_alone(flux: Flux, agents: Agents) -> None:
