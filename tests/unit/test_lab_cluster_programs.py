@@ -2,7 +2,10 @@
 
 import shutil
 import subprocess
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -107,11 +110,35 @@ def test_the_key_changes_with_any_file_of_the_recipe(tmp_path: Path, monkeypatch
     assert len(keys) == 8
 
 
-def test_a_module_that_cannot_be_had_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("GOPROXY", "off")
+class Refusing(BaseHTTPRequestHandler):
+    """A module proxy that gives nothing out."""
+
+    def do_GET(self) -> None:
+        self.send_error(403)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def refusing_proxy() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_module_that_cannot_be_had_is_named(
+    tmp_path: Path, refusing_proxy: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GOPROXY", refusing_proxy)
     with pytest.raises(subprocess.CalledProcessError):
         build.build_flux(tmp_path, tmp_path / "cache")
-    assert "github.com/fluxcd/" in capfd.readouterr().err
+    said = capfd.readouterr().err.splitlines()
+    for module in ("github.com/fluxcd/source-controller", "github.com/fluxcd/kustomize-controller"):
+        assert f"{module}@v1.9.6: reading {refusing_proxy}/{module}/@v/v1.9.6.zip: 403 Forbidden" in said
 
 
 def test_the_programs_are_told_the_version_of_kubernetes_that_go_mod_requires() -> None:
