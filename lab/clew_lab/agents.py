@@ -67,10 +67,12 @@ class Agents:
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set. An API server that is away is waited for."""
-        with contextlib.closing(self._loop), contextlib.suppress(asyncio.CancelledError):
+        with contextlib.closing(self._loop):
             work = self._loop.create_task(self._work())
             threading.Thread(target=self._end, args=(stop, work), daemon=True).start()
-            self._loop.run_until_complete(work)
+            with contextlib.suppress(asyncio.CancelledError):
+                self._loop.run_until_complete(work)
+            self._loop.run_until_complete(asyncio.sleep(0))  # a connection that was cut off is closed in the loop's next turn
 
     def behave(self, behaviours: Sequence[Behaviour]) -> None:
         """Behave otherwise from now on, and answer anew where that differs. For any thread."""
@@ -109,14 +111,20 @@ class Agents:
         query = {"watch": "true", "resourceVersion": listing["metadata"]["resourceVersion"]}
         async with session.get(_PATH, params=query) as response:
             response.raise_for_status()
-            async for line in response.content:
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    return
-                if event["type"] == "DELETED":
-                    self._seen.pop(event["object"]["metadata"]["name"], None)
-                else:
-                    self._see(event["object"])
+            try:
+                async for line in response.content:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        return
+                    if event["type"] == "DELETED":
+                        self._seen.pop(event["object"]["metadata"]["name"], None)
+                    else:
+                        self._see(event["object"])
+            except asyncio.CancelledError:
+                # Closed in good order, TLS would wait for the server's word, for which this loop no longer listens.
+                if response.connection is not None and response.connection.transport is not None:
+                    response.connection.transport.abort()
+                raise
 
     def _see(self, document: dict[str, Any]) -> None:
         tracing = NodeTracing.model_validate(document)

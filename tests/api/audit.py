@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass(frozen=True)
 class Write:
-    """A write that the API server carried out. ``manager`` is the field manager, where the request names one."""
+    """A write that the API server carried out, so none for a dry run. ``manager`` is the field manager, where the request names one."""
 
     received: str
     verb: str
@@ -35,7 +35,10 @@ def _read(log: Path) -> Iterator[Write]:
             continue
         reference = event["objectRef"]
         resource = "/".join(part for part in (reference["resource"], reference.get("subresource")) if part)
-        manager = parse_qs(urlsplit(event["requestURI"]).query).get("fieldManager", [""])[0]
+        asked = parse_qs(urlsplit(event["requestURI"]).query)
+        if "dryRun" in asked:
+            continue
+        manager = asked.get("fieldManager", [""])[0]
         yield Write(
             event["requestReceivedTimestamp"], event["verb"], resource, reference.get("name", ""), manager, event.get("requestObject") or {}
         )

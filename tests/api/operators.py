@@ -161,13 +161,14 @@ class Rig:
 
     def until(self, name: str, holds: Callable[[Document], bool], timeout: int = 60) -> Document:
         """The policy's status as soon as it is one that ``holds``; seen by watching."""
-        return self._until(POLICIES, name, lambda one: holds(one.get("status") or {}), timeout)["status"]
+        return self.object_until(POLICIES, name, lambda one: holds(one.get("status") or {}), timeout)["status"]
 
     def tracing_until(self, node: str, holds: Callable[[Document], bool], timeout: int = 60) -> Document:
         """A node's NodeTracing as soon as it is one that ``holds``."""
-        return self._until(TRACINGS, node, holds, timeout)
+        return self.object_until(TRACINGS, node, holds, timeout)
 
-    def _until(self, kind: tuple[str, str, str], name: str, holds: Callable[[Document], bool], timeout: int) -> Document:
+    def object_until(self, kind: tuple[str, str, str], name: str, holds: Callable[[Document], bool], timeout: int = 60) -> Document:
+        """An object of any kind as soon as it is one that ``holds``."""
         deadline, last = time.monotonic() + timeout, None
         while (left := int(deadline - time.monotonic())) > 0:
             with contextlib.suppress(client.ApiException):  # the watch was closed, or what it began from is too old

@@ -50,6 +50,7 @@ class Files:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.artifacts = folder / "artifacts"
         self.audit_log = folder / "audit.log"
         self.audit_policy = folder / "audit-policy.json"
         self.certificates = folder / "pki"
