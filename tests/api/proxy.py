@@ -53,7 +53,7 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._open = asyncio.Event()
         self._open.set()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy")
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
         self.url = self._call(self._start())
 
@@ -87,9 +87,9 @@ class Proxy:
         self._session = ClientSession(
             connector=TCPConnector(ssl=self._trust, limit=0), timeout=ClientTimeout(total=None, sock_connect=5), auto_decompress=False
         )
-        self._runner = web.ServerRunner(web.Server(self._serve, handler_cancellation=True))
+        self._runner = web.ServerRunner(web.Server(self._serve, handler_cancellation=True), shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._identity, shutdown_timeout=0.1)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._identity)
         await site.start()
         return f"https://127.0.0.1:{self._runner.addresses[0][1]}"
 
@@ -115,7 +115,7 @@ class Proxy:
         answer: web.StreamResponse | None = None
         try:
             async with self._session.request(
-                request.method, f"{self._target}{request.raw_path}", headers=headers, data=await request.read()
+                request.method, f"{self._target}{request.raw_path}", headers=headers, data=await request.read() or None
             ) as source:
                 kept = {name: value for name, value in source.headers.items() if name.lower() not in _OF_A_HOP}
                 if encoding := source.headers.get("Content-Encoding"):
