@@ -200,7 +200,7 @@ def test_two_leaders_at_one_time(running: Rig, course: Course) -> None:
     both = [running.start_operator(), running.start_operator("--namespace=elsewhere")]
     for one in both:
         one.until_it_leads()
-    for _ in range(5):
+    for _ in range(10):
         course.edit()
         course.finish()
 
