@@ -218,3 +218,8 @@ def is_true(status: Document, kind: str, reason: str | None = None) -> bool:
 def conditions(status: Document) -> dict[str, tuple[str, str, str]]:
     """Each condition's status, reason and message."""
     return {one["type"]: (one["status"], one["reason"], one.get("message", "")) for one in status["conditions"]}
+
+
+def rolled_back(status: Document) -> bool:
+    """Whether every node was taken off the revision, and has answered for that."""
+    return "rolled back" in status["message"] and "waiting for" not in status["message"]

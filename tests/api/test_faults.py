@@ -10,6 +10,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from clew_lab.agents import Agents, Behaviour, running_agents
 from clew_lab.cluster import Cluster
 
 from tests.api.audit import Write, most_changing, per_object, twice, writes
-from tests.api.operators import LEASE_SECONDS, REVISIONS, Document, Operator, Rig, conditions, is_true, rig
+from tests.api.operators import REVISIONS, TRACINGS, Rig, conditions, is_true, rig, rolled_back
 from tests.api.proxy import Refusal, proxied
 
 NODES = 20
@@ -90,6 +91,13 @@ class Course:
         events = [(one["reason"], one["note"]) for one in json.loads(listed)["items"] if one["regarding"]["name"] == "course"]
         assert len(events) == len(set(events)), note
 
+    def reported(self) -> dict[str, list[tuple[str, str]]]:
+        """What each node's agent says: revisions and states."""
+        return {
+            one["metadata"]["name"]: [(report["revision"], report["state"]) for report in one["status"]["policies"]]
+            for one in self.rig.list(TRACINGS)
+        }
+
     def _revision(self, size: int) -> str:
         spec = PolicySpec.model_validate({"namespaces": ["default"], "limits": {"spansPerRequest": size}})
         return revision_name("course", enforced(spec))
@@ -126,7 +134,7 @@ def course(running: Rig, the_course: Course) -> Iterator[Course]:
     yield the_course
     for one in running.operators:
         if one.process.poll() is None:
-            assert one.stop() == 0
+            one.stop()
 
 
 def test_killed_at_20_random_moments(running: Rig, course: Course) -> None:
@@ -255,16 +263,57 @@ def test_writes_that_are_refused_are_made_later(running: Rig, course: Course, re
 
 def test_silence_of_a_tenth_of_the_agents_is_not_health(running: Rig, course: Course) -> None:
     running.start_operator()
-    before = course.newest
-    silent = sorted(f"node-{number}" for number in (3, 13))
-    course.agents.behave([*(Behaviour(node=node, revision=course.next, state=None) for node in silent), THINKING])
-    course.edit(progressDeadline="10s")
-    status = running.until("course", lambda one: is_true(one, "Stalled", "ProgressDeadlineExceeded") and "rolled back" in one["message"])
-    print(json.dumps(status))
-    assert (status["revision"], status["stableRevision"]) == (course.newest, before)
-    assert set(running.told("course").values()) == {before}
-    assert sorted(one["node"] for one in status["failures"]) == silent
-    course.agents.behave([THINKING])
+    before, failing = course.newest, course.next
+    silent = ["node-3", "node-13"]
+    course.agents.behave([*(Behaviour(node=node, revision=failing, state=None) for node in silent), THINKING])
+    course.edit(steps=[{"nodes": "100%"}], progressDeadline="10s")
+    running.until("course", lambda one: one.get("revision") == failing and one["nodes"]["ready"] == NODES - len(silent))
+    status = running.until("course", lambda one: is_true(one, "Stalled") and rolled_back(one))
+    why = f"rolled back to {before}; edit the policy, or run `kubectl clew retry course`"
+    assert status["message"].endswith(why)
+    assert conditions(status) == {
+        "Ready": ("False", "ProgressDeadlineExceeded", status["message"]),
+        "Reconciling": ("False", "ProgressDeadlineExceeded", ""),
+        "Stalled": ("True", "ProgressDeadlineExceeded", status["message"]),
+    }
+    assert (status["revision"], status["stableRevision"], status["rollout"]["failedRevision"]) == (failing, before, failing)
+    assert [(one["node"], one["reason"]) for one in status["failures"]] == [(node, "ProgressDeadlineExceeded") for node in silent]
+    assert course.reported() == {f"node-{number}": [(before, "Ready")] for number in range(NODES)}
     course.check_the_way()
+    course.agents.behave([THINKING])
     course.edit()
     course.finish()
+
+
+def test_a_clock_that_jumps_ends_no_soak_and_no_deadline(running: Rig, course: Course, tmp_path: Path) -> None:
+    clock = tmp_path / "clock"
+    clock.write_text("0")
+    operator = running.start_operator(program=("tests.api.set_clock", str(clock)))
+    soaking = [{"nodes": "1", "soak": "1h"}, {"nodes": "50%"}, {"nodes": "100%"}]
+    course.edit(steps=soaking)
+    began = running.until("course", lambda one: one["revision"] == course.newest and "soakStartedTime" in one["rollout"])["rollout"]
+    for hours in (2, -2):
+        clock.write_text(str(hours * 3600))
+        # A look of after the jump: it writes that it has seen the edit.
+        course.apply(steps=soaking, progressDeadline=f"{10 + hours}m")
+        generation = running.policy("course")["metadata"]["generation"]
+        status = running.until("course", lambda one, seen=generation: one["observedGeneration"] == seen)
+        assert (status["step"], status["nodes"]["updated"], status["rollout"]["soakStartedTime"]) == ("1/3", 1, began["soakStartedTime"])
+    # Set back, and then started: times that are still to come count as now, so the soak only begins anew.
+    assert operator.stop() == 0
+    operator = running.start_operator(program=("tests.api.set_clock", str(clock)))
+    operator.until_it_leads()
+    course.apply(steps=soaking)
+    generation = running.policy("course")["metadata"]["generation"]
+    status = running.until("course", lambda one: one["observedGeneration"] == generation)
+    assert (status["step"], status["nodes"]["updated"]) == ("1/3", 1)
+    # Set forward, and then started: that can end a soak, but a step without answers is never passed by it.
+    assert operator.stop() == 0
+    course.agents.behave([Behaviour(revision=course.newest, state=None)])
+    clock.write_text("7200")
+    operator = running.start_operator(program=("tests.api.set_clock", str(clock)))
+    status = running.until("course", lambda one: one["step"] == "2/3" and one["nodes"]["silent"] == MOST)
+    assert (status["nodes"]["updated"], status["nodes"]["ready"]) == (1 + MOST, 1)
+    course.agents.behave([THINKING])
+    course.finish()
+    assert operator.stop() == 0
