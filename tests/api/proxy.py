@@ -97,6 +97,7 @@ class Proxy:
         await self._cut()
         await self._runner.cleanup()
         await self._session.close()
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
 
     async def _cut(self) -> int:
         assert self._runner.server is not None
@@ -121,12 +122,17 @@ class Proxy:
                 if encoding := source.headers.get("Content-Encoding"):
                     kept["Content-Encoding"] = encoding
                 answer = web.StreamResponse(status=source.status, headers=kept)
-                await self._open.wait()
-                await answer.prepare(request)
-                async for chunk in source.content.iter_any():
+                try:
                     await self._open.wait()
-                    await answer.write(chunk)
-                await answer.write_eof()
+                    await answer.prepare(request)
+                    async for chunk in source.content.iter_any():
+                        await self._open.wait()
+                        await answer.write(chunk)
+                    await answer.write_eof()
+                finally:
+                    # Where the answer is not whole, the connection is of no more use; its parting would outlive this proxy.
+                    if source.connection is not None and source.connection.transport is not None:
+                        source.connection.transport.abort()
         except ClientError:
             if answer is None or not answer.prepared:
                 return Refusal(502, "BadGateway").response()
