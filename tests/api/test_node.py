@@ -19,7 +19,7 @@ from tests.api.node import GuestNode, guest_node
 from tests.api.operators import Rig, conditions, is_true, rig
 from tests.api.rest import Client, bound_token
 from tests.api.rest import until as until_holds
-from tests.kernel.figures import Record
+from tests.figures import Record
 from tests.kernel.spans import CLIENT, INTERNAL, SERVER
 
 KERNEL = "6.12"
