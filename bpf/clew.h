@@ -24,6 +24,7 @@
 #define COPY(to, size, from) bpf_probe_read_kernel(to, size, from)
 
 #define POLICIES_MAX 64
+#define PODS_MAX 4096
 #define RING_PAGES 1024 /* 4 MiB: about 10,000 request records */
 
 BPF_ARRAY(settings, struct settings, 1);

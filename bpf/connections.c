@@ -61,7 +61,6 @@ int clew_connection(struct bpf_sock_ops *ops)
 	connection->about.id = next_number(SEQUENCE_CONNECTION);
 	connection->about.socket = (u64)sk;
 	connection->about.pod = scope->pod;
-	connection->about.policy = scope->policy;
 	connection->about.role = operation == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB ? ROLE_CLIENT : ROLE_SERVER;
 	connection->about.local_port = from->local_port;
 	connection->about.remote_port = bpf_ntohl(from->remote_port);

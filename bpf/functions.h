@@ -5,6 +5,10 @@
  * FUNCTION_ARGUMENTS (bytes of arguments that a call can have), THREAD_STACK (THREAD_SIZE of this kernel) and RETURN_TRAMPOLINE
  * (address of the code by which kretprobes see returns; 0: not known) before this file.
  *
+ * The list of functions may change while requests are open. The programs of each function come and go by themselves, over the same
+ * maps: those that stay are not touched, and whose calls a policy wants is a map's value. Programs that nobody wants any more begin no
+ * calls, and are detached when none of theirs is open (clew_agent/function_hooks.py).
+ *
  * Every thread has a stack of its open calls, in its task storage: it goes with the thread. A call is known by its place, an
  * address on the thread's kernel stack that entry and exit agree on and no other call that is open can have:
  *   - fentry and fexit: their context, which the trampoline keeps in its own frame for the whole call;
@@ -22,6 +26,7 @@
 #define CLEW_FUNCTIONS_H
 
 #include "clew.h"
+#include "head.h"
 #include "context.h"
 
 #define FUNCTION_DEPTH 16 /* open calls of a thread; a power of two */
@@ -44,6 +49,24 @@ struct function_stack {
 	struct function_frame frames[FUNCTION_DEPTH];
 };
 BPF_TASK_STORAGE(function_stacks, struct function_stack);
+
+BPF_ARRAY(function_settings, struct function_setting, FUNCTIONS_MAX);
+
+/* How many calls are open, by record.function: the sum over the CPUs, of which single ones may be negative. */
+BPF_PERCPU_ARRAY(function_calls, s64, FUNCTIONS_MAX);
+
+INLINE struct function_setting *setting_of(u32 function)
+{
+	return function_settings.lookup(&function);
+}
+
+INLINE void count_open(u32 function, const s64 change)
+{
+	s64 *value = function_calls.lookup(&function);
+
+	if (value)
+		__sync_fetch_and_add(value, change);
+}
 
 #define SAME_ID(a, b) (*(u64 *)(a) == *(u64 *)(b))
 #define COPY_ID(to, from) (*(u64 *)(to) = *(u64 *)(from))
@@ -95,6 +118,14 @@ INLINE struct context *function_context(void)
 	return context && context->sampled ? context : 0;
 }
 
+/* Do the request's policies want calls recorded in this way? */
+INLINE int is_wanted(u32 function, struct context *context)
+{
+	struct function_setting *setting = setting_of(function);
+
+	return setting && setting->policies >> (context->policy & 63) & 1;
+}
+
 /* The thread's open calls, if there are any: the first thing that an exit asks. */
 INLINE struct function_stack *open_calls(void)
 {
@@ -124,6 +155,7 @@ INLINE void unwind(struct function_stack *stack, u64 place, const int witnesses)
 		if (frame->place >= place && !(witnesses && frame->witness_at && word_at(frame->witness_at) != frame->witness))
 			break;
 		depth--;
+		count_open(frame->record.function, -1);
 		count(COUNTER_FUNCTION_UNWOUND);
 	}
 	stack->depth = depth;
@@ -193,6 +225,7 @@ INLINE struct function_frame *function_enter(struct context *context, u64 place,
 		outer = frame_at(stack, stack->depth - 1);
 		if (outer->place == place && outer->group == group) {
 			stack->depth -= 1;
+			count_open(outer->record.function, -1);
 			count(COUNTER_FUNCTION_UNWOUND);
 		}
 	}
@@ -229,6 +262,7 @@ INLINE struct function_frame *function_enter(struct context *context, u64 place,
 		}
 	}
 	stack->depth += 1;
+	count_open(function, 1);
 	return frame;
 }
 
@@ -246,13 +280,16 @@ INLINE struct function_frame *function_leave(struct function_stack *stack, u64 p
 	if (frame->place != place || frame->group != group)
 		return 0;
 	stack->depth -= 1;
+	count_open(frame->record.function, -1);
 	return frame;
 }
 
-/* Sends the call to user space. `minimum_ns` and `arguments_length` are constants of the function. */
+/* Sends the call to user space. `arguments_length` is a constant of the function. */
 INLINE void function_emit(struct function_stack *stack, struct function_frame *frame, s64 returned, u64 end_ns,
-			  const u64 minimum_ns, const u16 arguments_length)
+			  const u16 arguments_length)
 {
+	struct function_setting *setting = setting_of(frame->record.function);
+	u64 minimum_ns = setting ? setting->minimum_ns : 0;
 	struct function_frame *outer;
 
 	if (minimum_ns && !frame->has_child && end_ns - frame->record.start_ns < minimum_ns) {

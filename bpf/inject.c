@@ -185,7 +185,7 @@ INLINE void begin_client_request(struct connection *connection, struct sk_msg_md
 {
 	u64 now = bpf_ktime_get_ns(), parent;
 	struct context *context = describe_request(connection, work, ROLE_CLIENT, now);
-	struct policy *policy = policy_of(connection->about.policy);
+	struct policy *policy = policy_of(context->policy);
 	u32 length;
 
 	count(COUNTER_CLIENT_REQUESTS);

@@ -18,7 +18,7 @@ INLINE void begin_server_request(struct connection *connection, struct work *wor
 {
 	u64 now = bpf_ktime_get_ns(), key;
 	struct context *context = describe_request(connection, work, ROLE_SERVER, now);
-	struct policy *policy = policy_of(connection->about.policy);
+	struct policy *policy = policy_of(context->policy);
 	volatile struct http_head *head = &work->head;
 	u32 i, parent = head->valid && policy && policy->extract;
 

@@ -6,6 +6,17 @@
 #ifndef CLEW_REQUESTS_H
 #define CLEW_REQUESTS_H
 
+/* Which policies each pod has now, by the pod's slot. Connections keep the pod alone, so a change reaches those that are open, too. */
+BPF_TABLE("hash", u32, u32, pod_policies, PODS_MAX);
+
+/* The policies' slot of a connection's pod. A pod that is traced no longer has that of the policy that does nothing. */
+INLINE u32 policy_slot(struct connection *connection)
+{
+	u32 pod = connection->about.pod, *slot = pod_policies.lookup(&pod);
+
+	return slot ? *slot : NO_POLICY;
+}
+
 INLINE u64 request_key(struct connection *connection, u32 number)
 {
 	return connection->about.id << 16 | (number & 0xffff);
@@ -37,7 +48,7 @@ INLINE struct context *describe_request(struct connection *connection, struct wo
 	context->remote_low = *(u16 *)(connection->about.remote_address + 14);
 	context->status = 0;
 	context->role = role;
-	context->policy = connection->about.policy;
+	context->policy = policy_slot(connection);
 	context->sampled = 0;
 	context->trace_flags = 0;
 	context->method_length = work->head.method_length;

@@ -6,11 +6,20 @@
 #ifndef CLEW_SETTINGS_H
 #define CLEW_SETTINGS_H
 
+#define NO_POLICY 62       /* a policies' slot that the agent never writes: nothing is sampled, read or inserted */
+#define FUNCTIONS_MAX 4096 /* ways of recording a kernel function */
+
 /* For all programs; one element, which may change at any time. */
 struct settings {
 	u64 unix_offset_ns; /* CLOCK_REALTIME - CLOCK_MONOTONIC */
 	u8 host[4];         /* the node's IPv4 address, or a hash of its IPv6 address */
 	u32 agent;          /* the agent's process: it is never traced */
+};
+
+/* What the agent says of one way of recording a kernel function, by record.function; it may change while calls are open. */
+struct function_setting {
+	u64 policies;       /* a bit for each policy slot in whose requests calls that begin now are recorded */
+	u64 minimum_ns;     /* minimumDuration */
 };
 
 /* What a policy says about requests, by the policy's slot. */
@@ -28,9 +37,8 @@ struct policy {
 /* What the cgroup that clew_connection is attached to stands for. */
 struct pod_scope {
 	u32 pod;            /* the pod's slot */
-	u8 policy;          /* the policy's slot */
 	u8 known;           /* 0: the agent has not said yet */
-	u16 reserved;
+	u8 reserved[3];
 };
 
 /* What is known of a connection from its beginning. The agent gives it for connections that are older than the programs
@@ -44,9 +52,8 @@ struct connection_facts {
 	u8 local_address[16];
 	u8 remote_address[16];
 	u8 role;            /* enum role */
-	u8 policy;
 	u8 unsynced;        /* 1: where a message begins is not known yet */
-	u8 reserved[5];
+	u8 reserved[6];
 };
 
 #endif

@@ -37,6 +37,10 @@ class Column:
         return entry | {"priority": 1} if self.wide else entry
 
 
+UNSEEN = {"observedGeneration": 0}
+"""The status of a policy that the operator has not seen yet. By kstatus an object without any status is in order, so that Flux, which
+looks at once, would call a new policy healthy (docs/decisions/007-no-defaults-in-the-schema.md)."""
+
 AGE = Column("AGE", ".metadata.creationTimestamp", "date")
 
 
@@ -69,7 +73,7 @@ KINDS = (
         "tracingpolicies",
         "ctp",
         TracingPolicy,
-        {"spec": people_write(PolicySpec), "status": programs_write(PolicyStatus)},
+        {"spec": people_write(PolicySpec), "status": programs_write(PolicyStatus) | {"default": UNSEEN}},
         (
             Column("READY", '.status.conditions[?(@.type=="Ready")].status'),
             Column("UPDATED", ".status.nodes.updated", "integer"),

@@ -4,7 +4,7 @@ pydantic writes JSON Schema with references, alternatives and titles; Kubernetes
 and nothing that it does not know. Each step here takes one schema and gives back another; ``_structural`` does them in order and goes
 on with the schemas inside.
 
-Defaults are told in descriptions and not set by the API server (docs/decisions/007-no-defaults-in-the-schema.md).
+Defaults of fields are told in descriptions and not set by the API server (docs/decisions/007-no-defaults-in-the-schema.md).
 """
 
 from __future__ import annotations

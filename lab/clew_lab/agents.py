@@ -63,14 +63,17 @@ class Agents:
         self._loop = asyncio.new_event_loop()
         self._session: aiohttp.ClientSession | None = None
         self._seen: dict[str, NodeTracing] = {}
-        self._answers: dict[str, asyncio.Task[None]] = {}
+        self._thinking: dict[str, asyncio.Task[None]] = {}
+        self._saying: set[asyncio.Task[None]] = set()
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set. An API server that is away is waited for."""
-        with contextlib.closing(self._loop), contextlib.suppress(asyncio.CancelledError):
+        with contextlib.closing(self._loop):
             work = self._loop.create_task(self._work())
             threading.Thread(target=self._end, args=(stop, work), daemon=True).start()
-            self._loop.run_until_complete(work)
+            with contextlib.suppress(asyncio.CancelledError):
+                self._loop.run_until_complete(work)
+            self._loop.run_until_complete(asyncio.sleep(0))  # a connection that was cut off is closed in the loop's next turn
 
     def behave(self, behaviours: Sequence[Behaviour]) -> None:
         """Behave otherwise from now on, and answer anew where that differs. For any thread."""
@@ -96,9 +99,10 @@ class Agents:
                         await self._watch(self._session)
                     await asyncio.sleep(_AGAIN)
             finally:
-                for answer in self._answers.values():
+                answers = [*self._thinking.values(), *self._saying]
+                for answer in answers:
                     answer.cancel()
-                await asyncio.gather(*self._answers.values(), return_exceptions=True)
+                await asyncio.gather(*answers, return_exceptions=True)
 
     async def _watch(self, session: aiohttp.ClientSession) -> None:
         async with session.get(_PATH) as response:
@@ -109,14 +113,20 @@ class Agents:
         query = {"watch": "true", "resourceVersion": listing["metadata"]["resourceVersion"]}
         async with session.get(_PATH, params=query) as response:
             response.raise_for_status()
-            async for line in response.content:
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    return
-                if event["type"] == "DELETED":
-                    self._seen.pop(event["object"]["metadata"]["name"], None)
-                else:
-                    self._see(event["object"])
+            try:
+                async for line in response.content:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        return
+                    if event["type"] == "DELETED":
+                        self._seen.pop(event["object"]["metadata"]["name"], None)
+                    else:
+                        self._see(event["object"])
+            except asyncio.CancelledError:
+                # Closed in good order, TLS would wait for the server's word, for which this loop no longer listens.
+                if response.connection is not None and response.connection.transport is not None:
+                    response.connection.transport.abort()
+                raise
 
     def _see(self, document: dict[str, Any]) -> None:
         tracing = NodeTracing.model_validate(document)
@@ -124,26 +134,39 @@ class Agents:
         self._consider(tracing.metadata.name)
 
     def _consider(self, node: str) -> None:
-        """Answer for a node after the delay that is laid down, instead of any answer that was being thought over."""
-        pending = self._answers.pop(node, None)
-        if pending is not None:
-            pending.cancel()
-        if _status(self._seen[node], self._behaviours) is not None:
-            self._answers[node] = self._loop.create_task(self._answer(node))
+        """Think over what to say of a node, for as long as is laid down, instead of anything that is being thought over."""
+        thought = self._thinking.pop(node, None)
+        if thought is not None:
+            thought.cancel()
+        if _said(self._seen[node], self._behaviours) not in (None, self._seen[node].status):
+            self._thinking[node] = self._loop.create_task(self._answer(node))
 
     async def _answer(self, node: str) -> None:
         entries = self._seen[node].spec.policies
         await asyncio.sleep(max((_behaviour(node, one.revision, self._behaviours).delay for one in entries), default=0.0))
-        while (tracing := self._seen.get(node)) is not None and (status := _status(tracing, self._behaviours)) is not None:
-            body = {"apiVersion": API_VERSION, "kind": NODE_KIND, "metadata": {"name": node}, "status": status.document()}
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                if self._session is not None:
-                    query = {"fieldManager": FIELD_MANAGER, "force": "true"}
-                    kind = {"Content-Type": "application/apply-patch+yaml"}
-                    async with self._session.patch(f"{_PATH}/{node}/status", params=query, json=body, headers=kind) as response:
-                        if response.status in (200, 404):
-                            return
+        answer = self._thinking.pop(node)
+        self._saying.add(answer)
+        answer.add_done_callback(self._saying.discard)
+        sure = True
+        while (tracing := self._seen.get(node)) is not None and (status := _said(tracing, self._behaviours)) is not None:
+            # An answer that may have been lost is given again, so that the audit log has it.
+            if sure and status == tracing.status:
+                return
+            if await self._say(node, status):
+                return
+            sure = False
             await asyncio.sleep(_AGAIN)
+
+    async def _say(self, node: str, status: NodeStatus) -> bool:
+        body = {"apiVersion": API_VERSION, "kind": NODE_KIND, "metadata": {"name": node}, "status": status.document()}
+        query, kind = {"fieldManager": FIELD_MANAGER, "force": "true"}, {"Content-Type": "application/apply-patch+yaml"}
+        if self._session is None:
+            return False
+        try:
+            async with self._session.patch(f"{_PATH}/{node}/status", params=query, json=body, headers=kind) as response:
+                return response.status in (200, 404)
+        except (aiohttp.ClientError, TimeoutError):
+            return False
 
 
 def _behaviour(node: str, revision: str, behaviours: Sequence[Behaviour]) -> Behaviour:
@@ -151,8 +174,8 @@ def _behaviour(node: str, revision: str, behaviours: Sequence[Behaviour]) -> Beh
     return next(fitting, Behaviour())
 
 
-def _status(tracing: NodeTracing, behaviours: Sequence[Behaviour]) -> NodeStatus | None:
-    """What the node's agent says, once it has looked; None where that is said already, or nothing is to be said."""
+def _said(tracing: NodeTracing, behaviours: Sequence[Behaviour]) -> NodeStatus | None:
+    """What the node's agent says, once it has looked; None where it says nothing."""
     reports = []
     for entry in tracing.spec.policies:
         behaviour = _behaviour(tracing.metadata.name, entry.revision, behaviours)
@@ -160,8 +183,7 @@ def _status(tracing: NodeTracing, behaviours: Sequence[Behaviour]) -> NodeStatus
             return None
         told = {"state": behaviour.state, "reason": behaviour.reason, "message": behaviour.message}
         reports.append(PolicyReport.model_validate({"name": entry.name, "revision": entry.revision, **told}))
-    status = NodeStatus(observed_generation=tracing.metadata.generation, agent_version=VERSION, policies=tuple(reports))
-    return status if status != tracing.status else None
+    return NodeStatus(observed_generation=tracing.metadata.generation, agent_version=VERSION, policies=tuple(reports))
 
 
 @contextlib.contextmanager

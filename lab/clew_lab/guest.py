@@ -21,10 +21,13 @@ from typing import IO
 from clew_lab.config import CHECKOUT_MOUNT, GUEST_PYTHON, SHARE_MOUNT
 from clew_lab.image import CHECKOUT, Image, in_use
 
-__all__ = ["KERNEL_VARIABLE", "Guest", "GuestOptions", "boot", "start_script", "virtme_argv"]
+__all__ = ["HOST_ADDRESS", "KERNEL_VARIABLE", "Guest", "GuestOptions", "boot", "start_script", "virtme_argv"]
 
 KERNEL_VARIABLE = "CLEW_GUEST_KERNEL"
 """Set in a guest to the series of its kernel; unset on the host."""
+
+HOST_ADDRESS = "10.0.2.2"
+"""The host, for a guest that has a network."""
 
 _GUARD = 'exec 3<&0; (read -r _; kill -KILL 0) <&3 >/dev/null 2>&1 & exec 3<&- </dev/null; exec "$@"'
 _OVERLAYS = ("/etc", "/root", "/var")
@@ -45,11 +48,19 @@ for tree in usr opt; do
     mount -t overlay -o lowerdir=/run/clew/image/$tree,upperdir=/run/clew/$tree/upper,workdir=/run/clew/$tree/work overlay /$tree
 done
 """
+# The address that QEMU's user network has in store for its guest; there is no udev that would load the driver.
+_JOIN = """
+modprobe virtio_net
+ip link set eth0 up
+ip address add 10.0.2.15/24 dev eth0
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class GuestOptions:
     """How a guest is made: kernel series, memory as QEMU writes it, number of CPUs, further environment of its command.
+
+    A guest with a `network` reaches the host's 127.0.0.1 at HOST_ADDRESS (QEMU's user network); by default it is alone.
 
     In a `counted` guest each instruction takes one nanosecond of its time (QEMU's -icount), so that what runs twice takes as long
     twice, however busy the host is. While it is idle, its time is the host's.
@@ -60,6 +71,7 @@ class GuestOptions:
     cpus: int = 2
     environment: Mapping[str, str] = field(default_factory=dict)
     counted: bool = False
+    network: bool = False
 
 
 @dataclass
@@ -120,7 +132,8 @@ def start_script(options: GuestOptions, command: Sequence[str]) -> str:
         **options.environment,
     }
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items())
-    return f"#!/bin/sh\n{_PREPARE}\n{exports}cd {CHECKOUT_MOUNT} || exit 1\nexec {shlex.join(command)}\n"
+    prepare = _PREPARE + (_JOIN if options.network else "")
+    return f"#!/bin/sh\n{prepare}\n{exports}cd {CHECKOUT_MOUNT} || exit 1\nexec {shlex.join(command)}\n"
 
 
 def virtme_argv(image: Image, options: GuestOptions, folder: Path) -> list[str]:
@@ -141,6 +154,7 @@ def virtme_argv(image: Image, options: GuestOptions, folder: Path) -> list[str]:
         "--kopt=loglevel=5",
     ]
     argv += [f"--overlay-rwdir={path}" for path in _OVERLAYS]
+    argv += ["--net=user", "--no-dhcp"] if options.network else []
     argv += [f"--script-sh=exec sh {SHARE_MOUNT}/start"]
     image_share = f"local,id=clew,path={image.root},security_model=none,readonly=on,multidevs=remap"
     argv += ["--qemu-opts", "-set", f"chardev.console.path={folder / 'console.log'}", "-pidfile", str(folder / "qemu.pid")]

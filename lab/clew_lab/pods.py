@@ -26,7 +26,8 @@ BRIDGE = "clew0"
 NODE_ADDRESS = IPv4Address("10.244.1.1")
 NODE_ADDRESS6 = IPv6Address("fd00:244:1::1")
 CGROUP_ROOT = Path("/sys/fs/cgroup")
-KUBEPODS = "/kubepods"
+KUBEPODS = "/kubepods/besteffort"
+"""Where the kubelet puts pods that ask for no resources (driver ``cgroupfs``)."""
 HOSTS = Path("/etc/hosts")
 LISTEN = "0A"
 """``TCP_LISTEN`` as ``/proc/net/tcp`` prints it (``get_tcp4_sock`` in the kernel)."""
@@ -44,7 +45,7 @@ class LabPod:
     """One pod: processes started by :meth:`popen` live in its container cgroup and its network namespace."""
 
     def __init__(
-        self, index: int, name: str, namespace: str, workload: tuple[str, str] | None, labels: Mapping[str, str], listed: bool
+        self, index: int, name: str, namespace: str, workload: tuple[str, str] | None, labels: Mapping[str, str], listed: bool, uid: str
     ) -> None:
         """Choose the names and addresses of pod number ``index``; :meth:`PodNetwork.pod` makes them real."""
         self.name = name
@@ -52,12 +53,12 @@ class LabPod:
         self.workload = workload
         self.labels = dict(labels)
         self.listed = listed
-        self.uid = str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.{namespace}.pods.clew.dev"))
+        self.uid = uid or str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.{namespace}.pods.clew.dev"))
         self.address = NODE_ADDRESS + index
         self.address6 = NODE_ADDRESS6 + index
         self.netns = f"{namespace}-{name}"
         self.veth = f"clewveth{index}"
-        self.cgroup = f"{KUBEPODS}/pod-{namespace}-{name}"
+        self.cgroup = f"{KUBEPODS}/pod{self.uid}"
         self._processes: list[subprocess.Popen[Any]] = []
 
     @property
@@ -167,7 +168,7 @@ class PodNetwork:
                 f"link set {BRIDGE} up",
             ]
         )
-        (CGROUP_ROOT / KUBEPODS.lstrip("/")).mkdir(exist_ok=True)
+        (CGROUP_ROOT / KUBEPODS.lstrip("/")).mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -176,8 +177,10 @@ class PodNetwork:
             self._remove(pod)
         self.pods.clear()
         _ip([f"link del {BRIDGE}"])
+        kubepods = CGROUP_ROOT / KUBEPODS.lstrip("/")
         with contextlib.suppress(OSError):
-            (CGROUP_ROOT / KUBEPODS.lstrip("/")).rmdir()
+            kubepods.rmdir()
+            kubepods.parent.rmdir()
         self._hosts.write_text(self._hosts_before)
 
     def pod(
@@ -188,12 +191,14 @@ class PodNetwork:
         labels: Mapping[str, str] | None = None,
         *,
         listed: bool = True,
+        uid: str = "",
     ) -> LabPod:
         """Make a pod with its own address, owned by Deployment ``name`` unless ``workload`` says else.
 
-        ``listed=False`` keeps it out of the inventory: a process on the network of which the agent knows nothing.
+        ``listed=False`` keeps it out of the inventory: a process on the network of which the agent knows nothing. ``uid`` is that of
+        an API server's object where there is one.
         """
-        pod = LabPod(len(self.pods) + 1, name, namespace, workload or ("Deployment", name), labels or {}, listed)
+        pod = LabPod(len(self.pods) + 1, name, namespace, workload or ("Deployment", name), labels or {}, listed, uid)
         pod.container_path.mkdir(parents=True)
         self.pods.append(pod)
         _ip(

@@ -1,7 +1,8 @@
 """The agent's main loop: pods and policies in, spans and counters out.
 
-One thread does all of it by its own clock: reads the ring, assembles spans, and once a second looks after pods and the time.
-Export has a thread of its own (``export/queue.py``), so a collector that is away delays nothing here; counters are read when asked for.
+One thread does all of it by its own clock: reads the ring, assembles spans, and once a second looks after policies, pods and the time.
+Programs are built in a thread beside it (``function_hooks.py``). Export has a thread of its own (``export/queue.py``), so a collector
+that is away delays nothing here; counters are read when asked for.
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from clew_crds import TracingPolicy
-
 from clew_agent.clock import Offset, follow, measure
-from clew_agent.enforcement import Enforcement, Numbers, plan
+from clew_agent.enforcement import Enforcement, Intent, Numbers, intend, plan
 from clew_agent.enforcer import Enforcer
 from clew_agent.export.base import Exporter
-from clew_agent.inventory.static import StaticInventory
+from clew_agent.functions.layout import FunctionLayout
+from clew_agent.loader.handover import LoadError
 from clew_agent.metrics import Metric, Metrics
-from clew_agent.model import AttributeValue, Inventory, Pod
+from clew_agent.model import AttributeValue, Inventory, InventorySource, Pod
 from clew_agent.records import make_decoder, read_records_header
 from clew_agent.ring import RingBuffer
 from clew_agent.spans.facts import Facts, SpanOptions, known_methods, make_facts
 from clew_agent.spans.naming import NamingStyle
 from clew_agent.spans.parent import HOLD_NS, Holding
 from clew_agent.spans.pipeline import Assembled, assemble, drain
+from clew_agent.standing import PolicySource, Reporter, Standing, stand
 
 _LOG = logging.getLogger("clew.agent")
 _LOOK = 0.1  # seconds between looks at the ring, which holds 9,000 requests or more
@@ -40,8 +41,9 @@ _FLUSH = 5.0
 class Agent:
     """Enforces policies on the pods of an inventory until it is told to stop. Who makes it closes its enforcer."""
 
-    policies: list[TracingPolicy]
-    source: StaticInventory
+    policies: PolicySource
+    source: InventorySource
+    reporter: Reporter
     enforcer: Enforcer
     exporters: list[Exporter]
     metrics: Metrics
@@ -50,7 +52,13 @@ class Agent:
     host_attributes: Mapping[str, AttributeValue]
     _numbers: Numbers = field(default_factory=Numbers)
     _inventory: Inventory | None = None
+    _wanted: Intent = field(default_factory=Intent)
+    _in_force: Intent = field(default_factory=Intent)
+    _refusal: str = ""
     _enforcement: Enforcement = field(default_factory=Enforcement)
+    _standing: Standing | None = None
+    _layouts: Mapping[int, FunctionLayout] = field(default_factory=dict)
+    _told: object = None
     _pods: dict[int, Pod] = field(default_factory=dict)
     _facts: Facts | None = None
     _clock: Offset | None = None
@@ -59,12 +67,16 @@ class Agent:
         """Work until ``stop`` is set, then let out what is held and end. ``ready`` is called when all pods are attached."""
         decode = make_decoder(read_records_header())
         ring = RingBuffer(self.enforcer.programs.maps["records"])
-        holding, hold_ns = Holding(), HOLD_NS if self.enforcer.generated.layouts else 0
+        holding = Holding()
         self._housekeep()
-        ready(self._enforcement)
+        while self._is_building() and not stop.wait(_LOOK):
+            self._housekeep()
+        if not stop.is_set():
+            ready(self._enforcement)
         due = time.monotonic() + _HOUSEKEEPING
         while not stop.is_set():
             raw = ring.read()
+            hold_ns = HOLD_NS if self._layouts else 0
             holding, made = assemble(holding, raw, decode, self._known_facts(), time.monotonic_ns(), hold_ns)
             self._pass_on(made)
             if time.monotonic() >= due:
@@ -84,7 +96,7 @@ class Agent:
         """All metrics as they are now, for any thread, until the enforcer is closed."""
         counted = self.enforcer.counters()
         self.metrics.put({name: counted[index] for index, name in self.kernel_rows.items()})
-        self.metrics.put({"program_runs_missed": self.enforcer.runs_missed()})
+        self.metrics.put(self.enforcer.counts())
         self.metrics.put(_sum(exporter.counts() for exporter in self.exporters))
         return self.metrics.read()
 
@@ -102,34 +114,60 @@ class Agent:
     def _housekeep(self) -> None:
         clock, self._clock = self._clock, follow(self._clock, measure())
         self.enforcer.tell_clock(self._clock.ns, self.host, os.getpid())
-        inventory = self.source.current()
-        news = inventory is not self._inventory
+        inventory, before = self.source.current(), self._in_force
+        self._follow_policies()
+        news = inventory is not self._inventory or self._in_force is not before
         if news:
             self._inventory = inventory
-            self._enforcement = plan(self.policies, inventory, self.source.namespaces(), self._numbers.of)
-            for problem in self._enforcement.problems:
-                _LOG.error("%s", problem.message)
+            self._enforcement = plan(self._in_force, inventory, self.source.namespaces(), self._numbers.of)
         self.enforcer.apply(self._enforcement)
-        if news or clock != self._clock:
+        self.enforcer.functions.switch(self._in_force.functions)
+        self.enforcer.functions.tend()
+        if self._in_force is not before:
+            _LOG.info("policies in force: %s", ", ".join(policy.metadata.name for policy in self._in_force.policies) or "none")
+        layouts, self._layouts = self._layouts, self.enforcer.functions.layouts
+        if news or clock != self._clock or layouts is not self._layouts:
             self._facts = self._gather(inventory, self._clock.ns)
+        self._report()
+
+    def _follow_policies(self) -> None:
+        """Look which policies are wanted, and put them in force when the programs for them are there."""
+        policies = self.policies.policies()
+        if policies is not self._told:
+            self._told, self._refusal = policies, ""
+            self._wanted = intend(policies, self._in_force)
+        try:
+            if self.enforcer.functions.prepare(self._wanted.functions):
+                self._in_force = self._wanted
+        except LoadError as error:
+            self._refusal = str(error)
+
+    def _is_building(self) -> bool:
+        return self._in_force is not self._wanted and not self._refusal
+
+    def _report(self) -> None:
+        problems = [*self._in_force.problems, *self.enforcer.functions.problems]
+        standing = stand(self._wanted.policies, self._in_force, self._enforcement, self._refusal, problems, self.enforcer.propagation)
+        if standing != self._standing:
+            self._standing = standing
+            self.reporter.tell(standing)
 
     def _gather(self, inventory: Inventory, offset: int) -> Facts:
         styles: dict[int, NamingStyle] = {}
+        settings = self._enforcement.settings
         for scope in self._enforcement.scopes:
             # Pods that have gone stay known for their last records.
             self._pods[scope.slot] = scope.pod
-            styles[scope.slot] = NamingStyle(self._enforcement.settings[scope.policy].naming)
+            styles[scope.slot] = NamingStyle(settings[scope.policy].naming)
         for slot in list(self._pods)[:-_GONE_PODS_KEPT]:
             if slot not in styles:
                 del self._pods[slot]
-        settings = self._enforcement.settings
         options = SpanOptions(
-            query_string=bool(settings) and all(slot.query_string for slot in settings),
-            pod_names=any(slot.pod_names for slot in settings),
+            query_string=bool(settings) and all(slot.query_string for slot in settings.values()),
+            pod_names=any(slot.pod_names for slot in settings.values()),
             known_methods=known_methods(os.environ),
         )
-        layouts = self.enforcer.generated.layouts
-        return make_facts(inventory, self._pods, layouts, offset, styles, self.host_attributes, options)
+        return make_facts(inventory, self._pods, self._layouts, offset, styles, self.host_attributes, options)
 
 
 def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -8,7 +8,7 @@ combination of policies that a pod may have is one policy slot of the programs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, combinations, islice
 
 from clew_crds import TracingPolicy, expand, selects
@@ -18,10 +18,13 @@ from clew_crds.policy import Layout, Naming, Propagator, Subject
 from clew_agent.functions.request import ArgumentRequest, FunctionRequest, Problem
 from clew_agent.model import Inventory, Pod
 
-POLICY_SLOTS = 63
-"""Slots for policies; the last of the kernel's 64 is the self-test's."""
+POLICY_SLOTS = 62
+"""Slots for policies. Of the kernel's 64, one is for pods that are traced no longer (``NO_POLICY``), the last for the self-test."""
 
 SELF_TEST_SLOT = 63
+
+Slots = Mapping[tuple[str, ...], int]
+"""The slot of each combination of policies that a pod may have, by their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +39,40 @@ class SlotSettings:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A selected pod, the number by which the programs know it, and its policy slot."""
+    """A selected pod, the number by which the programs know it, its policy slot, and the names of the policies."""
 
     pod: Pod
     slot: int
     policy: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What policies come to before any pod is looked at. ``problems`` are functions that this agent cannot record.
+
+    ``last_slot`` was given out last, in this intent or one before it.
+    """
+
+    policies: tuple[TracingPolicy, ...] = ()
+    slots: Slots = field(default_factory=dict)
+    last_slot: int = -1
+    functions: tuple[FunctionRequest, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    def mask(self, policy: str) -> int:
+        """A bit for each slot that a policy has a part in; 0 where it has none."""
+        return sum(1 << slot for names, slot in self.slots.items() if policy in names)
 
 
 @dataclass(frozen=True, slots=True)
 class Enforcement:
-    """What the programs are told of pods. ``problems`` are pods that cannot be traced as wished."""
+    """What the programs are told of pods; ``settings`` by slot. ``problems`` are pods that cannot be traced as wished, each
+    with the names of the policies that select it."""
 
     scopes: tuple[Scope, ...] = ()
-    settings: tuple[SlotSettings, ...] = ()
-    problems: tuple[Problem, ...] = ()
+    settings: Mapping[int, SlotSettings] = field(default_factory=dict)
+    problems: tuple[tuple[Problem, tuple[str, ...]], ...] = ()
 
 
 @dataclass(slots=True)
@@ -63,60 +86,64 @@ class Numbers:
         return self.by_uid.setdefault(pod.uid, len(self.by_uid) + 1)
 
 
-def plan(
-    policies: Sequence[TracingPolicy],
-    inventory: Inventory,
-    namespaces: Mapping[str, Mapping[str, str]],
-    number: Callable[[Pod], int],
-) -> Enforcement:
-    """Decide what to enforce on this node's pods. ``namespaces`` are the labels of the namespaces."""
-    ordered = _ordered(policies)
-    chosen = policy_slots(ordered)
-    scopes: list[Scope] = []
-    problems: list[Problem] = []
-    for pod in inventory.pods:
-        labels = namespaces.get(pod.namespace, {})
-        names = tuple(policy.metadata.name for policy in ordered if pod.cgroup and selects(policy, pod.namespace, pod.labels, labels))
-        if not names:
-            continue
-        if names in chosen:
-            scopes.append(Scope(pod, number(pod), chosen[names]))
-        else:
-            message = f"pod {pod.namespace}/{pod.name} is not traced: policies {', '.join(names)} together are one combination too many"
-            problems.append(Problem("", "TooManyPolicies", message, 0))
-    first = {policy.metadata.name: _settings(policy) for policy in ordered}
-    return Enforcement(tuple(scopes), tuple(first[names[0]] for names in chosen), tuple(problems))
-
-
-def policy_slots(policies: Sequence[TracingPolicy]) -> dict[tuple[str, ...], int]:
-    """The slot of each combination of policies that a pod may have, by their names: single ones first, then pairs, and so on.
-
-    Which pods there are does not matter, so the programs can be generated before any pod is known. Combinations beyond
-    ``POLICY_SLOTS`` have no slot.
-    """
-    names = [policy.metadata.name for policy in _ordered(policies)]
-    sizes = (combinations(names, size) for size in range(1, len(names) + 1))
-    return {combination: slot for slot, combination in enumerate(islice(chain.from_iterable(sizes), POLICY_SLOTS))}
-
-
-def function_requests(policies: Sequence[TracingPolicy]) -> tuple[tuple[FunctionRequest, ...], tuple[Problem, ...]]:
-    """The functions that the policies ask for, each with the slots of the combinations that its policy is in."""
-    slots = policy_slots(policies)
-    problems: list[Problem] = []
+def intend(policies: Sequence[TracingPolicy], before: Intent) -> Intent:
+    """Decide on slots and functions. ``before`` is what has been enforced until now: a combination of policies keeps its slot."""
+    ordered = tuple(sorted(policies, key=lambda policy: policy.metadata.name))
+    slots = policy_slots([policy.metadata.name for policy in ordered], before.slots, before.last_slot)
+    given = [slot for names, slot in slots.items() if names not in before.slots]
+    intent = Intent(ordered, slots, given[-1] if given else before.last_slot)
     functions: list[FunctionRequest] = []
-    for policy in _ordered(policies):
-        mask = sum(1 << slot for names, slot in slots.items() if policy.metadata.name in names)
+    problems: list[Problem] = []
+    for policy in ordered:
+        mask = intent.mask(policy.metadata.name)
         for wish in expand(policy.spec.kernel_functions):
             problem = _unsupported(policy, wish, mask)
             if problem:
                 problems.append(problem)
             else:
                 functions.append(_request(wish, mask))
-    return tuple(functions), tuple(problems)
+    return replace(intent, functions=tuple(functions), problems=tuple(problems))
 
 
-def _ordered(policies: Sequence[TracingPolicy]) -> list[TracingPolicy]:
-    return sorted(policies, key=lambda policy: policy.metadata.name)
+def policy_slots(names: Sequence[str], before: Slots, last: int) -> Slots:
+    """The slot of each combination of policies that a pod may have: single ones first, then pairs, and so on.
+
+    Which pods there are does not matter, so the programs can be generated before any pod is known. Combinations beyond
+    ``POLICY_SLOTS`` have no slot. Slots are given out in a circle that goes on behind ``last``, so that one is free for long before
+    another combination gets it: requests that are open may still refer to it.
+    """
+    sizes = (combinations(names, size) for size in range(1, len(names) + 1))
+    wanted = list(islice(chain.from_iterable(sizes), POLICY_SLOTS))
+    kept = {combination: before[combination] for combination in wanted if combination in before}
+    taken = set(kept.values())
+    circle = [(last + 1 + step) % POLICY_SLOTS for step in range(POLICY_SLOTS)]
+    free = iter([slot for slot in circle if slot not in taken])
+    return {combination: kept[combination] if combination in kept else next(free) for combination in wanted}
+
+
+def plan(
+    intent: Intent,
+    inventory: Inventory,
+    namespaces: Mapping[str, Mapping[str, str]],
+    number: Callable[[Pod], int],
+) -> Enforcement:
+    """Decide what to enforce on this node's pods. ``namespaces`` are the labels of the namespaces."""
+    scopes: list[Scope] = []
+    problems: list[tuple[Problem, tuple[str, ...]]] = []
+    for pod in inventory.pods:
+        labels = namespaces.get(pod.namespace, {})
+        names = tuple(
+            policy.metadata.name for policy in intent.policies if pod.cgroup and selects(policy, pod.namespace, pod.labels, labels)
+        )
+        if not names:
+            continue
+        if names in intent.slots:
+            scopes.append(Scope(pod, number(pod), intent.slots[names], names))
+        else:
+            message = f"pod {pod.namespace}/{pod.name} is not traced: policies {', '.join(names)} together are one combination too many"
+            problems.append((Problem("", "TooManyPolicies", message, 0), names))
+    first = {policy.metadata.name: _settings(policy) for policy in intent.policies}
+    return Enforcement(tuple(scopes), {slot: first[names[0]] for names, slot in intent.slots.items()}, tuple(problems))
 
 
 def _unsupported(policy: TracingPolicy, wish: KernelFunction, mask: int) -> Problem | None:

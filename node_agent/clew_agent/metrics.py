@@ -29,6 +29,11 @@ class Metric:
         """The name by which Prometheus knows it."""
         return f"{PREFIX}{self.name}" if self.gauge else f"{PREFIX}{self.name}_total"
 
+    @property
+    def is_loss(self) -> bool:
+        """Whether it counts something that spans lack, which a person should hear of."""
+        return any(part in self.name for part in ("dropped", "full", "calls_cut", "missed", "undecoded"))
+
 
 AGENT_METRICS: tuple[Metric, ...] = (
     Metric("records", "Records read from the ring buffer and decoded."),
@@ -39,6 +44,7 @@ AGENT_METRICS: tuple[Metric, ...] = (
     Metric("spans_of_unknown_functions", "Spans of a kernel function that the running programs do not list."),
     Metric("arguments_missing", "Arguments of kernel functions that were asked for and are not in their record."),
     Metric("program_runs_missed", "Runs of a program that the kernel left out, since it was running on that CPU already."),
+    Metric("function_calls_cut", "Calls of kernel functions that were open when their programs were taken off, as policies changed."),
     Metric("export_spans_exported", "Spans that their destination accepted."),
     Metric("export_spans_dropped_queue_full", "Spans dropped because the export queue was full: the collector is away or too slow."),
     Metric("export_spans_dropped_refused", "Spans that their destination refused for good."),

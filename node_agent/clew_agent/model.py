@@ -61,7 +61,11 @@ class InventorySource(Protocol):
     """Where pods come from: a file in standalone mode, the Kubernetes API in a cluster."""
 
     def current(self) -> Inventory:
-        """The latest inventory. Never blocks."""
+        """The latest inventory: the same object until something changes, the namespaces' labels included. Never blocks."""
+        ...
+
+    def namespaces(self) -> Mapping[str, Mapping[str, str]]:
+        """The labels of the namespaces that are known. Never blocks."""
         ...
 
 

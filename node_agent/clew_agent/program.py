@@ -5,11 +5,11 @@ Pure: facts about the kernel come in, a load request goes out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clew_agent.functions.codegen import Generated
+from clew_agent.functions.codegen import Generated, Hook
 from clew_agent.functions.planning import Mode
 from clew_agent.kernel.btf import Btf, Kind
 from clew_agent.kernel.headers import CFLAGS
@@ -21,8 +21,23 @@ REQUEST_PATH = ("connections.c", "threads.c", "receive.c", "answer.c", "respond.
 
 FIONREAD_FIX = "fionread.c"
 
-# Those that the agent reads or writes, and the program arrays.
-_MAPS = ["settings", "policies", "counters", "records", "connections", "pod_scopes", "sockets"]
+# Those of the request path alone that the agent reads or writes.
+_PATH_MAPS = ["pod_policies", "connections", "pod_scopes", "sockets"]
+# Those that the request path and the functions' programs have in common.
+_SHARED = [
+    "settings",
+    "policies",
+    "allowances",
+    "counters",
+    "records",
+    "sequences",
+    "contexts",
+    "tracestates",
+    "units",
+    "processes",
+]
+FUNCTION_MAPS = ("function_stacks", "function_settings", "function_calls")
+"""Maps that all functions' programs have in common; the first that are loaded bring them."""
 _PROGRAMS = {"clew_connection": "sock_ops", "clew_inject": "sk_msg"}
 _TAIL_CALLS = {
     "receive_again": "kretfunc__vmlinux__sock_recvmsg",
@@ -31,7 +46,10 @@ _TAIL_CALLS = {
     "inject_again": "clew_inject",
 }
 REQUIRED = ("sock_recvmsg", "tcp_bpf_recvmsg", "tcp_sendmsg", "tcp_bpf_sendmsg", "tcp_close", "tcp_splice_read", "alloc_pid")
-"""Kernel functions that the request path hooks."""
+"""Kernel functions that the request path must hook."""
+
+PATH_HOOKS = frozenset({*REQUIRED, "tcp_sendpage", "tcp_bpf_sendpage", "inet_ioctl"})
+"""All that it hooks, on one kernel or another, by fexit or fentry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +79,14 @@ def _member_names(btf: Btf, number: int) -> list[str]:
     return found
 
 
-def source_text(read: Callable[[str], str], generated: Generated | None, *, fionread: bool) -> str:
-    """The C text of the request path and of the functions' programs. ``read`` gives a file of ``bpf/``."""
-    names = [*REQUEST_PATH, *([FIONREAD_FIX] if fionread else [])]
-    if generated is None or not generated.hooks:
-        return assemble(names, read)
+def path_text(read: Callable[[str], str], *, fionread: bool) -> str:
+    """The C text of the request path. ``read`` gives a file of ``bpf/``."""
+    return assemble([*REQUEST_PATH, *([FIONREAD_FIX] if fionread else [])], read)
 
-    def with_functions(name: str) -> str:
-        return generated.text if name == "functions.c" else read(name)
 
-    return assemble([*names, "functions.c"], with_functions)
+def functions_text(read: Callable[[str], str], generated: Generated) -> str:
+    """The C text of the functions' programs, with the headers of ``bpf/`` that it asks for."""
+    return assemble(["functions.c"], lambda name: generated.text if name == "functions.c" else read(name))
 
 
 def definitions(kernel: Kernel) -> list[str]:
@@ -79,21 +95,35 @@ def definitions(kernel: Kernel) -> list[str]:
     return [*flags, "-DHAVE_TCP_SENDPAGE"] if kernel.has_tcp_sendpage else flags
 
 
-def load_request(text: str, kernel: Kernel, generated: Generated | None, tree: Path, debug: int = 0) -> Request:
-    """All that the loader's child is told."""
-    kprobes: Sequence[tuple[str, str, bool]] = [
-        entry
-        for hook in (generated.hooks if generated else ())
-        if hook.mode is Mode.KPROBE
-        for entry in ((hook.entry, hook.function, False), (hook.exit, hook.function, True))
-    ]
+def path_request(text: str, kernel: Kernel, tree: Path, debug: int = 0) -> Request:
+    """All that the loader's child is told to load the request path."""
     return Request(
         text=text,
         cflags=[*definitions(kernel), "-Wno-everything"],
         tree=str(tree),
-        maps=[*_MAPS, *_TAIL_CALLS],
+        maps=[*_PATH_MAPS, *_SHARED, *_TAIL_CALLS],
         programs=dict(_PROGRAMS),
         tail_calls=dict(_TAIL_CALLS),
-        kprobes=list(kprobes),
+        debug=debug,
+    )
+
+
+def functions_request(text: str, kernel: Kernel, hooks: Sequence[Hook], tree: Path, there: Collection[str], debug: int = 0) -> Request:
+    """All that the child is told to load functions' programs. ``there`` are the names of the maps that are in the kernel already."""
+    shared = [*_SHARED, *(name for name in FUNCTION_MAPS if name in there)]
+    return Request(
+        text=text,
+        cflags=[*definitions(kernel), "-Wno-everything"],
+        tree=str(tree),
+        maps=[name for name in FUNCTION_MAPS if name not in there],
+        shared=shared,
+        # A kprobe before its kretprobe: of two probes at one place the kernel runs the younger first, and the entry looks whether the
+        # kretprobe has its trampoline in place.
+        kprobes=[
+            entry
+            for hook in hooks
+            if hook.key.mode is Mode.KPROBE
+            for entry in ((hook.entry, hook.key.function, False), (hook.exit, hook.key.function, True))
+        ],
         debug=debug,
     )

@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import socket
+import struct
 from dataclasses import dataclass
 
 from clew_agent.enforcement import SELF_TEST_SLOT
@@ -22,6 +23,7 @@ _HEAD = b"POST /self-test HTTP/1.1\r\nHost: clew\r\nContent-Length: 300000\r\n"
 _BODY = bytes(range(256)) * 1171 + bytes(range(224))
 _ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
 _FIELD = re.compile(rb"traceparent: 00-[0-9a-f]{32}-[0-9a-f]{16}-00\r\n")
+_POD = 0  # the agent's pods are numbered from 1
 _IDENTITY = (1 << 48) - 1
 
 
@@ -34,13 +36,15 @@ class SelfTest:
     """The programs' maps that the test needs."""
 
     policies: int
+    pod_policies: int
     connections: int
     sockets: int
 
     def run(self) -> None:
         """Raise :class:`SelfTestError` where propagation would change what an application sees."""
         settings = pack("policy", {"inject": 1, "extract": 1})
-        update(self.policies, SELF_TEST_SLOT.to_bytes(4, "little"), settings)
+        update(self.policies, struct.pack("=I", SELF_TEST_SLOT), settings)
+        update(self.pod_policies, struct.pack("=I", _POD), struct.pack("=I", SELF_TEST_SLOT))
         client, server = loopback_pair()
         with client, server:
             try:
@@ -56,7 +60,7 @@ class SelfTest:
         local, remote = client.getsockname(), client.getpeername()
         facts: dict[str, int | bytes] = {
             "id": _IDENTITY,
-            "policy": SELF_TEST_SLOT,
+            "pod": _POD,
             "role": 2,
             "local_address": mapped(local[0]),
             "remote_address": mapped(remote[0]),

@@ -40,20 +40,20 @@ class Adopter:
     inject: bool
     taken: int = 0
 
-    def adopt(self, cgroup: Path, pod: int, policy: int) -> int:
+    def adopt(self, cgroup: Path, pod: int) -> int:
         """Take up the TCP connections of a cgroup's processes. Returns how many; processes that end meanwhile are left out."""
         seen: set[int] = set()
         before = self.taken
         for pid in processes(cgroup):
             try:
-                self._adopt_process(pid, pod, policy, seen)
+                self._adopt_process(pid, pod, seen)
             except (FileNotFoundError, ProcessLookupError):
                 continue
             except PermissionError as error:
                 _LOG.warning("connections of process %d that are older than the agent are not followed: %s", pid, error)
         return self.taken - before
 
-    def _adopt_process(self, pid: int, pod: int, policy: int, seen: set[int]) -> None:
+    def _adopt_process(self, pid: int, pod: int, seen: set[int]) -> None:
         listening = listening_ports(Path(f"/proc/{pid}/net/tcp").read_text()) | listening_ports(Path(f"/proc/{pid}/net/tcp6").read_text())
         pidfd = os.pidfd_open(pid)
         try:
@@ -67,11 +67,11 @@ class Adopter:
                         continue
                     raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
                 with closing(socket.socket(fileno=copy)) as found:
-                    self._adopt_socket(found, listening, pod, policy)
+                    self._adopt_socket(found, listening, pod)
         finally:
             os.close(pidfd)
 
-    def _adopt_socket(self, found: socket.socket, listening: frozenset[int], pod: int, policy: int) -> None:
+    def _adopt_socket(self, found: socket.socket, listening: frozenset[int], pod: int) -> None:
         if found.family not in (socket.AF_INET, socket.AF_INET6) or found.type != socket.SOCK_STREAM:
             return
         if found.getsockopt(socket.SOL_SOCKET, _SO_PROTOCOL) != socket.IPPROTO_TCP:
@@ -82,7 +82,6 @@ class Adopter:
         facts: dict[str, int | bytes] = {
             "id": _FIRST_ID | self.taken,
             "pod": pod,
-            "policy": policy,
             "local_address": mapped(local[0]),
             "remote_address": mapped(remote[0]),
             "local_port": local[1],

@@ -27,9 +27,13 @@ from clew_operator.writer import Outcome, Writer
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of a look. ``wake`` is when to look again though nothing changes, by the monotonic clock."""
+    """What came of a look: whether all was written, and whether anything was.
+
+    ``wake`` is when to look again though nothing changes, by the monotonic clock.
+    """
 
     complete: bool
+    wrote: bool = False
     retry_after: float = 0.0
     wake: float | None = None
 
@@ -83,6 +87,7 @@ class Look:
         wake = time.monotonic() + (plan.wake - self._clock.now()).total_seconds() if plan.wake is not None else None
         return Verdict(
             complete=not any(one.missed for one in outcomes),
+            wrote=any(one.wrote for one in outcomes),
             retry_after=max(one.retry_after for one in outcomes),
             wake=min((when for when in (wake, changes.next, departure) if when is not None), default=None),
         )

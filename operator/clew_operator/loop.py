@@ -43,7 +43,7 @@ class Loop:
         self._term: int | None = None
         self._listed = 0.0
         self._doubtful: set[Kind] = set()
-        self._failures = 0
+        self._back_off = BackOff()
         self._thread = threading.Thread(target=self._run, name="loop", daemon=True)
 
     def start(self) -> None:
@@ -77,13 +77,12 @@ class Loop:
             self._metrics.count("queue_keys", len(keys))
             verdict = self._reconcile(term)
             now = time.monotonic()
+            wait = self._back_off.after(verdict)
             if verdict.complete:
-                self._failures = 0
                 earliest = now + _SETTLE
                 latest = max(earliest, min(verdict.wake if verdict.wake is not None else now + _IDLE, now + _IDLE))
             else:
-                earliest = latest = now + max(verdict.retry_after, back_off(self._failures) * random.uniform(0.8, 1.2))
-                self._failures += 1
+                earliest = latest = now + max(verdict.retry_after, wait * random.uniform(0.8, 1.2))
 
     def _reconcile(self, term: int) -> Verdict:
         began = time.monotonic()
@@ -115,7 +114,22 @@ class Loop:
         self._term = term
 
 
-def back_off(failures: int) -> float:
-    """Seconds to wait after so many failures before this one: doubling, up to half a minute."""
-    first, most = _BACK_OFF
-    return min(most, first * 2.0 ** min(failures, 16))
+class BackOff:
+    """How long to wait after a look that is not complete: doubling up to half a minute, for as long as nothing at all is written.
+
+    Where some of it is, the API server works, and the rollout gets on: a conflict now and then must not slow it down for good.
+    """
+
+    def __init__(self) -> None:
+        self._failures = 0
+
+    def after(self, verdict: Verdict) -> float:
+        """Seconds to wait after this look."""
+        if verdict.complete or verdict.wrote:
+            self._failures = 0
+        if verdict.complete:
+            return 0.0
+        first, most = _BACK_OFF
+        wait = min(most, first * 2.0 ** min(self._failures, 16))
+        self._failures += 1
+        return wait

@@ -35,9 +35,10 @@ Item = TypeVar("Item")
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a batch: the names that were not written, and how many seconds the API server asked to wait."""
+    """What became of a batch: the names that were not written, whether any was, and how many seconds the API server asked to wait."""
 
     missed: set[str] = field(default_factory=set)
+    wrote: bool = False
     retry_after: float = 0.0
 
 
@@ -131,6 +132,7 @@ class Writer:
                     outcome.missed.add(name)
             else:
                 self._metrics.count("writes", kind=what, result="done")
+                outcome.wrote = True
 
         for future in [self._pool.submit(one, name, change) for name, change in changes.items()]:
             future.result()

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from typing import Any
 import yaml
 from clew_lab.cluster import Cluster
 from kubernetes import client, config, watch
+from urllib3.exceptions import HTTPError
 
 LEASE_SECONDS = 2
 CHECKOUT = Path(__file__).parents[2]
 POLICIES = ("clew.dev", "v1alpha1", "tracingpolicies")
+LEASES = ("coordination.k8s.io", "v1", "default", "leases")
 REVISIONS = ("clew.dev", "v1alpha1", "tracingrevisions")
 TRACINGS = ("clew.dev", "v1alpha1", "nodetracings")
 
@@ -48,6 +50,13 @@ class Operator:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(20)
 
+    def until_it_leads(self) -> None:
+        """Wait until its log says so; there is no event to wait for."""
+        deadline = time.monotonic() + 60
+        while "leads identity=" not in self.log.read_text():
+            assert time.monotonic() < deadline, "it does not lead within a minute"
+            time.sleep(0.05)
+
     def peak_rss_mib(self) -> float:
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) / 1024
@@ -70,9 +79,10 @@ class Rig:
         self.connection = config.new_client_from_config(str(self.cluster.kubeconfig))
         self.api = client.CustomObjectsApi(self.connection)
 
-    def start_operator(self, *flags: str) -> Operator:
+    def start_operator(self, *flags: str, kubeconfig: Path | None = None, program: Sequence[str] = ("clew_operator.main",)) -> Operator:
+        """Start a replica; ``kubeconfig``: its way to the API server, where that is another than the straight one."""
         log = self.cluster.folder / f"operator-{len(self.operators)}.log"
-        command = [sys.executable, "-m", "clew_operator.main", "run", "--kubeconfig", str(self.cluster.kubeconfig)]
+        command = [sys.executable, "-m", *program, "run", "--kubeconfig", str(kubeconfig or self.cluster.kubeconfig)]
         with log.open("wb") as file:
             process = subprocess.Popen(
                 [*command, f"--lease-duration={LEASE_SECONDS}s", *flags],
@@ -91,22 +101,24 @@ class Rig:
             print(f"{operator.log.name}:\n{operator.log.read_text()}")  # pytest shows it of a test that fails
         self.connection.close()
 
-    def leader(self) -> Operator | None:
-        """The replica that the lease names, if it runs."""
-        try:
-            lease = self.read_lease()
-        except client.ApiException as error:
-            if error.status == 404:
-                return None
-            raise
+    def leader(self, *, other_than: Operator | None = None, timeout: int = 60) -> Operator:
+        """The replica that the lease names, as soon as it is one that runs (and another than one that is known); seen by watching."""
+        deadline = time.monotonic() + timeout
+        while (left := int(deadline - time.monotonic())) > 0:
+            with contextlib.suppress(client.ApiException, HTTPError):  # the watch was closed
+                stream = watch.Watch().stream(
+                    self.api.list_namespaced_custom_object, *LEASES, field_selector="metadata.name=clew-operator", timeout_seconds=left
+                )
+                for event in stream:
+                    found = self._named(event["object"])
+                    if found is not None and found is not other_than:
+                        return found
+        raise AssertionError(f"no replica led within {timeout} s")
+
+    def _named(self, lease: Document) -> Operator | None:
         holder = (lease.get("spec") or {}).get("holderIdentity")
         running = [one for one in self.operators if one.process.poll() is None]
         return next((one for one in running if holder and f"identity={holder}" in one.log.read_text()), None)
-
-    def read_lease(self) -> Document:
-        answer = self.api.get_namespaced_custom_object("coordination.k8s.io", "v1", "default", "leases", "clew-operator")
-        assert isinstance(answer, dict)
-        return answer
 
     def apply(self, name: str, spec: Document, **rollout: Any) -> None:
         """Apply a policy as a user does."""
@@ -161,16 +173,17 @@ class Rig:
 
     def until(self, name: str, holds: Callable[[Document], bool], timeout: int = 60) -> Document:
         """The policy's status as soon as it is one that ``holds``; seen by watching."""
-        return self._until(POLICIES, name, lambda one: holds(one.get("status") or {}), timeout)["status"]
+        return self.object_until(POLICIES, name, lambda one: holds(one.get("status") or {}), timeout)["status"]
 
     def tracing_until(self, node: str, holds: Callable[[Document], bool], timeout: int = 60) -> Document:
         """A node's NodeTracing as soon as it is one that ``holds``."""
-        return self._until(TRACINGS, node, holds, timeout)
+        return self.object_until(TRACINGS, node, holds, timeout)
 
-    def _until(self, kind: tuple[str, str, str], name: str, holds: Callable[[Document], bool], timeout: int) -> Document:
+    def object_until(self, kind: tuple[str, str, str], name: str, holds: Callable[[Document], bool], timeout: int = 60) -> Document:
+        """An object of any kind as soon as it is one that ``holds``."""
         deadline, last = time.monotonic() + timeout, None
         while (left := int(deadline - time.monotonic())) > 0:
-            with contextlib.suppress(client.ApiException):  # the watch was closed, or what it began from is too old
+            with contextlib.suppress(client.ApiException, HTTPError):  # the watch was closed, or what it began from is too old
                 stream = watch.Watch().stream(
                     self.api.list_cluster_custom_object, *kind, field_selector=f"metadata.name={name}", timeout_seconds=left
                 )
@@ -206,3 +219,8 @@ def is_true(status: Document, kind: str, reason: str | None = None) -> bool:
 def conditions(status: Document) -> dict[str, tuple[str, str, str]]:
     """Each condition's status, reason and message."""
     return {one["type"]: (one["status"], one["reason"], one.get("message", "")) for one in status["conditions"]}
+
+
+def rolled_back(status: Document) -> bool:
+    """Whether every node was taken off the revision, and has answered for that."""
+    return "rolled back" in status["message"] and "waiting for" not in status["message"]

@@ -22,6 +22,7 @@ import sys
 from clew_lab.cluster import start_cluster
 
 with start_cluster() as cluster:
+    cluster.start_flux()
     print(*cluster.pids.values(), flush=True)
     sys.stdin.read()
 """
@@ -87,7 +88,7 @@ def test_a_cluster_does_not_outlive_a_process_that_is_killed(tmp_path: Path) -> 
     with subprocess.Popen(argv, env=own, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         ends = ends_of(int(pid) for pid in owner.stdout.readline().split())
-        assert len(ends) == 5
+        assert len(ends) == 7
         owner.kill()
         await_all(ends)
     until(lambda: list(tmp_path.iterdir()), lambda left: left == [], lambda: f"{tmp_path} still holds the cluster's folder")

@@ -12,7 +12,7 @@ from clew_crds.revision import enforced, revision_name
 from clew_lab.agents import Agents, Behaviour, running_agents
 from clew_lab.cluster import Cluster
 
-from tests.api.operators import TRACINGS, Document, Rig, conditions, is_true, rig
+from tests.api.operators import TRACINGS, Document, Rig, conditions, is_true, rig, rolled_back
 
 NODES = 10
 STEPS = [{"nodes": "1"}, {"nodes": "50%"}, {"nodes": "100%"}]
@@ -78,11 +78,6 @@ READY = {
     "Reconciling": ("False", "RolledOut", ""),
     "Stalled": ("False", "RolledOut", ""),
 }
-
-
-def rolled_back(status: Document) -> bool:
-    """Whether every node was taken off the revision, and has answered for that."""
-    return "rolled back" in status["message"] and "waiting for" not in status["message"]
 
 
 def remove(running: Rig, policy: str) -> None:

@@ -8,8 +8,7 @@ import os
 
 from clew_lab.guest import KERNEL_VARIABLE
 
-from tests.kernel.figures import pytest_terminal_summary  # noqa: F401
-from tests.kernel.rig import rig  # noqa: F401
+from tests.kernel.rig import rig, tell_counters  # noqa: F401
 
 if KERNEL_VARIABLE in os.environ:
     from clew_lab.kernel_tests_guest import *  # noqa: F403

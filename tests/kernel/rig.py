@@ -27,7 +27,7 @@ from tests.kernel.recorder import Recorder
 from tests.kernel.spans import SpanFile
 from tests.kernel.until import PATIENCE, until
 
-__all__ = ["MISSPELT", "PORT", "Rig", "rig"]
+__all__ = ["MISSPELT", "PORT", "Rig", "rig", "tell_counters"]
 
 PORT = 8000
 METRICS = "127.0.0.1:9464"
@@ -72,6 +72,8 @@ POLICIES: Mapping[str, Mapping[str, object]] = {
             {"function": "__set_task_comm", "arguments": [{"name": "buf"}, {"name": "exec"}], "returns": True},
         ],
     },
+    # test_swap.py, which edits it while the agent runs.
+    "swapped": {},
 }
 _ENTER = 'echo $$ > "$0" && exec "$@"'
 
@@ -116,13 +118,25 @@ class Rig:
         return agent
 
     def _write_policies(self) -> list[Path]:
-        found = []
-        for name, spec in POLICIES.items():
-            path = self.folder / f"{name}.yaml"
-            policy = {"apiVersion": "clew.dev/v1alpha1", "kind": "TracingPolicy", "metadata": {"name": name}}
-            path.write_text(yaml.safe_dump({**policy, "spec": {"namespaces": [name], **spec}}))
-            found.append(path)
-        return found
+        return [self._write_policy(name, spec) for name, spec in POLICIES.items()]
+
+    def _write_policy(self, name: str, spec: Mapping[str, object]) -> Path:
+        """Write a policy at once as a whole: the agent may be reading."""
+        path = self.folder / f"{name}.yaml"
+        policy = {"apiVersion": "clew.dev/v1alpha1", "kind": "TracingPolicy", "metadata": {"name": name}}
+        draft = path.with_suffix(".new")
+        draft.write_text(yaml.safe_dump({**policy, "spec": {"namespaces": [name], **spec}}))
+        return draft.replace(path)
+
+    def edit(self, name: str, spec: Mapping[str, object]) -> None:
+        """Change a policy while the agent runs; when this returns, it is in force."""
+        before = len(self.agent.lines)
+        self._write_policy(name, spec)
+
+        def said() -> list[str]:
+            return [line for line in self.agent.lines[before:] if "policies in force" in line]
+
+        until(said, bool, lambda: f"the policies are not in force; the agent said:\n{''.join(self.agent.lines[before:])}", 300)
 
     def service(self, namespace: str, mode: str = "thread", *, upstream: LabPod | None = None, options: Sequence[str] = ()) -> LabPod:
         """A pod that runs the relay, traced if a policy selects its namespace. One that there is already is given again."""
@@ -169,6 +183,13 @@ class Rig:
         pairs = (line.split(" ") for line in lines if line.startswith("clew_"))
         return {name.removeprefix("clew_").removesuffix("_total"): int(float(value)) for name, value in pairs}
 
+    def counters_if_there(self) -> dict[str, int]:
+        """The same; nothing of an agent that a test has ended."""
+        try:
+            return self.counters()
+        except OSError:
+            return {}
+
     def await_counters(self, before: Mapping[str, int], wanted: Callable[[Mapping[str, int]], bool]) -> dict[str, int]:
         """Wait until what was counted since `before` is as wanted, and return it."""
 
@@ -184,6 +205,13 @@ class Rig:
         lines = [f"{'POST' if body else 'GET'} {target} HTTP/1.1", "Host: pod", *fields, *sized]
         message = "".join(f"{line}\r\n" for line in lines).encode("latin-1") + b"\r\n" + body
         return self.exchange((str(pod.address), port), [message])
+
+    @staticmethod
+    def connect(pod: LabPod) -> socket.socket:
+        """A connection to a pod's service, for several requests."""
+        connection = socket.create_connection((str(pod.address), PORT), timeout=PATIENCE)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
 
     @staticmethod
     def exchange(address: tuple[str, int], pieces: Sequence[bytes]) -> bytes:
@@ -231,3 +259,16 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """The rig of this guest."""
     with ExitStack() as stack:
         yield Rig(tmp_path_factory.mktemp("rig"), stack)
+
+
+@pytest.fixture(autouse=True)
+def tell_counters(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Say what was counted during a test: where one fails, that tells what became of a request that is missing."""
+    if "rig" not in request.fixturenames:
+        yield
+        return
+    shared: Rig = request.getfixturevalue("rig")
+    before = shared.counters_if_there()
+    yield
+    now = shared.counters_if_there()
+    print("counted:", {name: now[name] - before.get(name, 0) for name in now if now[name] != before.get(name)}, file=sys.stderr)

@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 from clew_lab.pods import LabPod
 
-from tests.kernel.figures import Record
+from tests.figures import Record
 from tests.kernel.recorder import ANSWER, CONTINUE
 from tests.kernel.rig import PORT, SERVICES, Rig
 from tests.kernel.spans import CLIENT, SERVER

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from clew_lab.load import closed_loop, get
 
-from tests.kernel.figures import Record
+from tests.figures import Record
 from tests.kernel.rig import PORT, Rig
 from tests.kernel.spans import CLIENT, SERVER, Seen
 

@@ -5,7 +5,7 @@ import math
 import pytest
 from clew_lab.load import closed_loop, get
 
-from tests.kernel.figures import Record
+from tests.figures import Record
 from tests.kernel.rig import PORT, Rig
 from tests.kernel.wire import GIVEN, Added, added, call_of, traceparent
 

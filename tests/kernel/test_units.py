@@ -10,7 +10,7 @@ import pytest
 from clew_lab.load import closed_loop, get
 from clew_lab.pods import LabPod
 
-from tests.kernel.figures import Record
+from tests.figures import Record
 from tests.kernel.recorder import TRACEPARENT
 from tests.kernel.rig import PORT, Rig
 from tests.kernel.spans import CLIENT, SERVER, Seen

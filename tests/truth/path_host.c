@@ -65,7 +65,7 @@ static void forget_reply(void)
  * Pieces: the settings, the policy of slot 0. */
 static s64 reset(struct command *command)
 {
-	u32 i, zero = 0;
+	u32 i, zero = 0, pods[] = {0, 7}; /* of a connection that user space told of, and of the others */
 
 	for (i = 0; i < CONNECTIONS_MAX; i++) {
 		if (socks[i])
@@ -78,6 +78,7 @@ static s64 reset(struct command *command)
 	map_clear(&units_map);
 	map_clear(&processes_map);
 	map_clear(&heads_map);
+	map_clear(&pod_policies_map);
 	CLEAR_ARRAY(settings);
 	CLEAR_ARRAY(policies);
 	CLEAR_ARRAY(allowances);
@@ -90,6 +91,8 @@ static s64 reset(struct command *command)
 		return -1;
 	memcpy(settings.lookup(&zero), pieces[0], lengths[0]);
 	memcpy(policies.lookup(&zero), pieces[1], lengths[1]);
+	for (i = 0; i < 2; i++)
+		map_update(&pod_policies_map, &pods[i], &zero);
 	pod_scopes.leaf = (struct pod_scope){.pod = 7, .known = 1};
 	return 0;
 }

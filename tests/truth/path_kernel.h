@@ -25,7 +25,8 @@ typedef uint64_t u64;
 /* What can be made to fail. The names of the last ones are those of the maps whose updates fail. */
 enum fault {
 	FAULT_PULL, FAULT_COPY, FAULT_PUSH, FAULT_POP, FAULT_USER_READ, FAULT_RING, FAULT_TAIL_CALL, FAULT_STORAGE, FAULT_SOCKHASH,
-	FAULT_contexts, FAULT_tracestates, FAULT_units, FAULT_processes, FAULT_heads, FAULTS
+	FAULT_contexts, FAULT_tracestates, FAULT_units, FAULT_processes, FAULT_heads, FAULTS,
+	FAULT_pod_policies = FAULTS - 1 /* user space alone writes it */
 };
 static u8 faults[FAULTS]; /* 0: never; n: from the n-th call on */
 static u64 clock_ns;

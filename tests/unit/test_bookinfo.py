@@ -105,17 +105,17 @@ def test_each_service_is_started_with_the_addresses_of_those_it_calls() -> None:
 
 
 def test_hosts_name_pods_as_cluster_dns_does() -> None:
-    pod = LabPod(1, "ratings", "bookinfo", ("Deployment", "ratings"), {}, True)
+    pod = LabPod(1, "ratings", "bookinfo", ("Deployment", "ratings"), {}, True, "")
     assert hosts_lines([pod]) == "10.244.1.2\tratings ratings.bookinfo ratings.bookinfo.svc.cluster.local\n"
 
 
 def test_an_entry_of_the_inventory() -> None:
-    pod = LabPod(2, "db", "shop", ("StatefulSet", "db"), {"tier": "data"}, True)
+    pod = LabPod(2, "db", "shop", ("StatefulSet", "db"), {"tier": "data"}, True, "")
     assert pod.document() == {
         "name": "db",
         "namespace": "shop",
         "uid": pod.uid,
-        "cgroup": "/kubepods/pod-shop-db",
+        "cgroup": f"/kubepods/besteffort/pod{pod.uid}",
         "addresses": ["10.244.1.3", "fd00:244:1::3"],
         "labels": {"tier": "data"},
         "workload": {"kind": "StatefulSet", "name": "db"},

@@ -6,20 +6,38 @@ import re
 
 import pytest
 from clew_agent.functions.arguments import ROWS, row_for
-from clew_agent.functions.codegen import Generated, Hook, attach_order, generate
+from clew_agent.functions.codegen import Generated, Hook, generate
 from clew_agent.functions.layout import ArgumentLayout, FunctionLayout
-from clew_agent.functions.planning import Mode, fentry_unfit, mode_for, plan_function
+from clew_agent.functions.planning import Mode, fentry_unfit, mode_for, plan_function, plan_requests
 from clew_agent.functions.request import ArgumentRequest, FunctionError, FunctionRequest, Problem
+from clew_agent.functions.ways import HookKey, Setting, WantedHook, Way, wanted_hooks
 from clew_agent.kernel.btf import Btf, Kind
 from clew_agent.kernel.symbols import Symbols
 
 from tests.unit.btf_builder import Builder, kernel
 
 ALL = (1 << 64) - 1
+UNKNOWN = Symbols(None, None)
+HEAD = '#define FUNCTION_ARGUMENTS 368\n#define THREAD_STACK 16384\n#define RETURN_TRAMPOLINE 0x0ULL\n#include "functions.h"\n'
+
+
+def want(*requests: FunctionRequest, mode: Mode = Mode.FENTRY, btf: Btf | None = None) -> tuple[WantedHook, ...]:
+    modes = {request.name: mode for request in requests}
+    plans, problems = plan_requests(requests, btf or kernel("6.12"), modes, UNKNOWN, "")
+    assert problems == ()
+    return wanted_hooks(plans, modes)
 
 
 def build(*requests: FunctionRequest, mode: Mode = Mode.FENTRY, btf: Btf | None = None) -> Generated:
-    return generate(requests, btf or kernel("6.12"), {request.name: mode for request in requests})
+    return generate(want(*requests, mode=mode, btf=btf), range(4096))
+
+
+def plan(
+    *names: str, modes: dict[str, Mode] | None = None, symbols: Symbols = UNKNOWN, no_kprobes: str = ""
+) -> tuple[list[str], list[tuple[str, str, str]]]:
+    """The functions that can be recorded, and what is wrong with the others."""
+    plans, problems = plan_requests([FunctionRequest(name) for name in names], kernel("6.12"), modes or {}, symbols, no_kprobes)
+    return [plan.request.name for plan in plans], [(problem.function, problem.reason, problem.message) for problem in problems]
 
 
 def arguments(*names: str) -> tuple[ArgumentRequest, ...]:
@@ -162,7 +180,7 @@ def test_what_cannot_be(request_: FunctionRequest, reason: str, message: str) ->
 
 def test_too_many_strings() -> None:
     asked = tuple(ArgumentRequest(index=0, as_name=f"s{number}", type="String") for number in range(5))
-    with pytest.raises(FunctionError, match="its arguments need 640 bytes of 512"):
+    with pytest.raises(FunctionError, match="its arguments need 640 bytes of 368"):
         plan_function(kernel("6.12"), FunctionRequest("kern_path", asked))
 
 
@@ -187,34 +205,33 @@ def test_what_fentry_takes(name: str, why: str | None) -> None:
 
 def test_a_void_function_returns_nothing() -> None:
     generated = build(FunctionRequest("tcp_close", returns=True))
-    assert generated.layouts == (FunctionLayout("tcp_close", (), None, 0),)
-    assert "function_emit(stack, frame, 0, now, 0ULL, 0);" in generated.text
+    assert generated.hooks[0].layouts == (FunctionLayout("tcp_close", (), None, 0),)
+    assert "function_emit(stack, frame, 0, now, 0);" in generated.text
 
 
 def test_fentry_programs() -> None:
     generated = build(FunctionRequest("tcp_sendmsg", arguments("size"), returns=True, minimum_duration_ns=50_000, policies=5))
-    assert generated.hooks == (Hook("tcp_sendmsg", Mode.FENTRY, "kfunc__vmlinux__tcp_sendmsg", "kretfunc__vmlinux__tcp_sendmsg"),)
-    assert generated.problems == ()
-    assert generated.text.startswith(
-        '#define FUNCTION_ARGUMENTS 8\n#define THREAD_STACK 16384\n#define RETURN_TRAMPOLINE 0x0ULL\n#include "functions.h"\n'
-    )
+    key = HookKey("tcp_sendmsg", Mode.FENTRY, (Way(arguments("size"), True),))
+    layout = FunctionLayout("tcp_sendmsg", (ArgumentLayout("size", 0, 8, "unsigned"),), "signed", 4)
+    assert generated.hooks == (Hook(key, (0,), (layout,), "kfunc__vmlinux__tcp_sendmsg", "kretfunc__vmlinux__tcp_sendmsg"),)
+    assert generated.text.startswith(HEAD)
     assert re.findall(r"^int \w+\(.*\)$", generated.text, re.MULTILINE) == [
         "int kfunc__vmlinux__tcp_sendmsg(unsigned long long *ctx)",
         "int kretfunc__vmlinux__tcp_sendmsg(unsigned long long *ctx)",
     ]
-    assert "if (0x5ULL >> (context->policy & 63) & 1) {" in generated.text
+    assert "if (is_wanted(0, context)) {" in generated.text
     assert "*(u64 *)(frame->arguments + 0) = (u64)(ctx[2]);" in generated.text
-    assert "function_emit(stack, frame, ctx[3], now, 50000ULL, 8);" in generated.text
+    assert "function_emit(stack, frame, ctx[3], now, 8);" in generated.text
 
 
 def test_kprobe_programs() -> None:
     generated = build(FunctionRequest("kern_path", arguments("name", "flags"), returns=True), mode=Mode.KPROBE)
-    assert generated.hooks == (Hook("kern_path", Mode.KPROBE, "enter__kern_path", "leave__kern_path"),)
+    assert [(hook.key.mode, hook.entry, hook.exit) for hook in generated.hooks] == [(Mode.KPROBE, "enter__kern_path", "leave__kern_path")]
     assert (
         "*(frame->arguments + 0) = 0; bpf_probe_read_kernel_str(frame->arguments + 0, 128, (void *)(PT_REGS_PARM1(ctx)));" in generated.text
     )
     assert "*(u32 *)(frame->arguments + 128) = (u32)(PT_REGS_PARM2(ctx));" in generated.text
-    assert "function_emit(stack, frame, PT_REGS_RC(ctx), now, 0ULL, 136);" in generated.text
+    assert "function_emit(stack, frame, PT_REGS_RC(ctx), now, 136);" in generated.text
     assert "if (!context || !return_is_seen(RETURN_ADDRESS(ctx)))" in generated.text
     assert "function_enter(context, place, WITNESS_OF_ENTRY(place), 0, 0)" in generated.text
     assert "place_of_trampoline" not in generated.text
@@ -226,62 +243,83 @@ def test_a_function_without_parameters_has_no_witness() -> None:
     assert "function_enter(context, place, 0, 0, 0)" in build(FunctionRequest("idle"), btf=make.btf()).text
 
 
-def test_the_order_of_attaching() -> None:
-    hooks = [Hook("a", Mode.FENTRY, "a_in", "a_out"), Hook("b", Mode.KPROBE, "b_in", "b_out")]
-    assert [name for name, _ in attach_order(hooks)] == ["a_out", "a_in", "b_in", "b_out"]
-
-
 def test_a_function_that_two_policies_want_is_hooked_once() -> None:
-    generated = build(
+    """Its ways have numbers of their own; the first is also that of the function."""
+    wanted = want(
         FunctionRequest("tcp_sendmsg", arguments("size"), policies=1),
         FunctionRequest("vfs_read", policies=2),
         FunctionRequest("tcp_sendmsg", returns=True, policies=2),
     )
-    assert [hook.function for hook in generated.hooks] == ["tcp_sendmsg", "vfs_read"]
-    assert [layout.name for layout in generated.layouts] == ["tcp_sendmsg", "vfs_read", "tcp_sendmsg"]
-    assert re.findall(r"function_enter\(context, place, place, (\d), (\d)\)", generated.text) == [
-        ("0", "0"),
-        ("0", "2"),
-        ("1", "1"),
-    ]
-    assert generated.text.count("if (frame->record.function == 2)") == 1
+    generated = generate(wanted, iter([7, 9, 4]))
+    assert [(hook.key.function, hook.numbers) for hook in generated.hooks] == [("tcp_sendmsg", (7, 9)), ("vfs_read", (4,))]
+    assert [layout.return_kind for layout in generated.hooks[0].layouts] == ["signed", None]
+    assert re.findall(r"function_enter\(context, place, place, (\d), (\d)\)", generated.text) == [("7", "7"), ("7", "9"), ("4", "4")]
+    assert generated.text.count("if (frame->record.function == 9)") == 1
+
+
+def test_of_the_requests_for_a_policy_the_first_counts() -> None:
+    (hook,) = want(
+        FunctionRequest("vfs_read", arguments("count"), policies=0b011),
+        FunctionRequest("vfs_read", returns=True, policies=0b110),
+        FunctionRequest("vfs_read", arguments("count"), policies=0b1100),
+    )
+    assert dict(zip(hook.key.ways, hook.settings, strict=True)) == {
+        Way(arguments("count"), False): Setting(0b1011, 0),
+        Way((), True): Setting(0b0100, 0),
+    }
+
+
+def test_what_a_hook_depends_on() -> None:
+    """Neither whom it is for nor how long calls must take: these are a map's values. Nor the order of the policies."""
+    one = FunctionRequest("vfs_read", arguments("count"), policies=1)
+    other = FunctionRequest("vfs_read", returns=True, minimum_duration_ns=5, policies=2)
+    (hook,) = want(one, other)
+    swapped = (
+        FunctionRequest("vfs_read", returns=True, policies=4),
+        FunctionRequest("vfs_read", arguments("count"), minimum_duration_ns=9, policies=8),
+    )
+    assert [again.key for again in want(*swapped)] == [hook.key]
+    assert [again.key == hook.key for again in want(one)] == [False]
+
+
+def test_the_same_way_with_two_durations_is_two() -> None:
+    short = FunctionRequest("vfs_read", minimum_duration_ns=5, policies=1)
+    (hook,) = want(short, FunctionRequest("vfs_read", minimum_duration_ns=50, policies=2))
+    assert (hook.key.ways, hook.settings) == ((Way((), False), Way((), False)), (Setting(1, 5), Setting(2, 50)))
+    assert len(hook.plans) == 2
+
+
+def test_a_request_whose_policies_all_have_another_is_none() -> None:
+    (hook,) = want(FunctionRequest("vfs_read", policies=3), FunctionRequest("vfs_read", returns=True, policies=2))
+    assert hook.key.ways == (Way((), False),)
 
 
 def test_a_bad_request_leaves_the_others_alone() -> None:
-    generated = build(FunctionRequest("tcp_sendmesg", policies=4), FunctionRequest("vfs_read"))
-    assert [layout.name for layout in generated.layouts] == ["vfs_read"]
-    assert [(problem.function, problem.reason, problem.policies) for problem in generated.problems] == [
-        ("tcp_sendmesg", "FunctionNotFound", 4)
-    ]
-    assert "function_enter(context, place, place, 0, 0)" in generated.text
+    plans, problems = plan_requests(
+        [FunctionRequest("tcp_sendmesg", policies=4), FunctionRequest("vfs_read")], kernel("6.12"), {}, UNKNOWN, ""
+    )
+    assert [plan.request.name for plan in plans] == ["vfs_read"]
+    assert [(problem.function, problem.reason, problem.policies) for problem in problems] == [("tcp_sendmesg", "FunctionNotFound", 4)]
 
 
 def test_what_cannot_be_hooked_is_a_problem() -> None:
     symbols = Symbols(frozenset({"vfs_read"}), {"vfs_read": ("",), "tcp_sendmsg": ("", "")})
-    requests = [FunctionRequest("tcp_sendmsg"), FunctionRequest("vfs_read"), FunctionRequest("vfs_write")]
-    generated = generate(requests, kernel("6.12"), {"vfs_read": Mode.FENTRY}, symbols)
-    assert [hook.function for hook in generated.hooks] == ["vfs_read"]
-    assert [(problem.function, problem.reason) for problem in generated.problems] == [
-        ("tcp_sendmsg", "FunctionNotTraceable"),
-        ("vfs_write", "FunctionNotTraceable"),
-    ]
+    planned, problems = plan("tcp_sendmsg", "vfs_read", "vfs_write", symbols=symbols)
+    assert planned == ["vfs_read"]
+    assert [problem[:2] for problem in problems] == [("tcp_sendmsg", "FunctionNotTraceable"), ("vfs_write", "FunctionNotTraceable")]
 
 
 def test_a_function_for_which_there_is_only_a_kprobe_that_is_refused() -> None:
     modes = {"vfs_read": Mode.KPROBE, "tcp_sendmsg": Mode.FENTRY}
-    generated = generate([FunctionRequest(name) for name in modes], kernel("6.12"), modes, no_kprobes="the kernel says no")
-    assert [hook.function for hook in generated.hooks] == ["tcp_sendmsg"]
-    assert [(problem.reason, problem.message) for problem in generated.problems] == [
-        ("KprobesRefused", "vfs_read can be recorded by kprobe alone, and the kernel says no")
-    ]
+    planned, problems = plan(*modes, modes=modes, no_kprobes="the kernel says no")
+    assert planned == ["tcp_sendmsg"]
+    assert problems == [("vfs_read", "KprobesRefused", "vfs_read can be recorded by kprobe alone, and the kernel says no")]
 
 
 def test_nothing_asked() -> None:
-    assert build() == Generated(
-        '#define FUNCTION_ARGUMENTS 8\n#define THREAD_STACK 16384\n#define RETURN_TRAMPOLINE 0x0ULL\n#include "functions.h"\n', (), (), ()
-    )
+    assert build() == Generated(HEAD, ())
 
 
 def test_the_message_of_a_problem_is_the_errors() -> None:
-    problem = build(FunctionRequest("zzz")).problems[0]
-    assert problem == Problem("zzz", "FunctionNotFound", "this kernel has no function zzz", ALL)
+    _, problems = plan_requests([FunctionRequest("zzz")], kernel("6.12"), {}, UNKNOWN, "")
+    assert problems == (Problem("zzz", "FunctionNotFound", "this kernel has no function zzz", ALL),)

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from clew_lab.cluster import flux
 from clew_lab.cluster.components import AUDIT_POLICY, Files, command_lines, kubeconfig, tokens_csv
 from clew_lab.cluster.nodes import node
 from clew_lab.cluster.ports import Ports
 
-PORTS = Ports(etcd=1, etcd_peer=2, apiserver=3, controller_manager=4, scheduler=5, kwok=6)
+PORTS = Ports(1, 2, 3, 4, 5, 6, source_controller=7, artifacts=8, kustomize_controller=9)
 
 
 def test_only_the_admin_and_kwok_may_do_everything() -> None:
@@ -44,6 +45,18 @@ def test_every_component_runs_from_the_programs_listens_on_loopback_and_keeps_it
         for word in argv[1:]:
             value = word.partition("=")[2]
             assert not value.startswith("/") or value.startswith(("/cluster/", "/programs/"))
+
+
+def test_flux_listens_on_loopback_keeps_its_files_in_the_folder_and_elects_nobody() -> None:
+    lines = flux.command_lines(Path("/programs"), Files(Path("/cluster")), PORTS)
+    common = ["env", "KUBECONFIG=/cluster/admin.kubeconfig", "TMPDIR=/cluster"]
+    flags = ["--metrics-addr=0", "--events-addr=", "--enable-leader-election=false"]
+    stored = ["--storage-path=/cluster/artifacts", "--storage-addr=127.0.0.1:8", "--storage-adv-addr=127.0.0.1:8"]
+    gates = ["--feature-gates=CancelHealthCheckOnNewRevision=true"]
+    assert lines == {
+        "source-controller": [*common, "/programs/source-controller", "--health-addr=127.0.0.1:7", *flags, *stored],
+        "kustomize-controller": [*common, "/programs/kustomize-controller", "--health-addr=127.0.0.1:9", *flags, *gates],
+    }
 
 
 def test_nodes_take_zones_in_turn_and_kernels_each_time_that_all_zones_had_theirs() -> None:

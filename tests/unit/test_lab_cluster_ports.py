@@ -17,7 +17,7 @@ def nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_two_clusters_never_share_a_port(tmp_path: Path) -> None:
     with reserved(tmp_path) as one, reserved(tmp_path) as other:
-        assert len({*astuple(one), *astuple(other)}) == 12
+        assert len({*astuple(one), *astuple(other)}) == 18
 
 
 @pytest.mark.usefixtures("nobody_listens")
@@ -33,7 +33,7 @@ def test_a_slot_with_a_port_that_somebody_listens_on_is_passed_over(tmp_path: Pa
         first = server.getsockname()[1] - 5
         monkeypatch.setattr(ports, "_FIRST", first)
         with reserved(tmp_path) as taken:
-            assert min(astuple(taken)) >= first + 6
+            assert min(astuple(taken)) >= first + 9
 
 
 def test_ports_lie_below_those_that_the_kernel_gives_to_connections(tmp_path: Path) -> None:
@@ -45,6 +45,6 @@ def test_ports_lie_below_those_that_the_kernel_gives_to_connections(tmp_path: Pa
 @pytest.mark.usefixtures("nobody_listens")
 def test_when_all_are_taken_the_range_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "_SLOTS", 1)
-    nothing_left = pytest.raises(NoPorts, match=r"^no free ports for a cluster between 20000 and 20005 on 127\.0\.0\.1$")
+    nothing_left = pytest.raises(NoPorts, match=r"^no free ports for a cluster between 23000 and 23008 on 127\.0\.0\.1$")
     with reserved(tmp_path), nothing_left, reserved(tmp_path):
         pass

@@ -1,6 +1,11 @@
 """The control plane's programs: keyed by their recipe, whole or absent, built once, and never removed from under a cluster."""
 
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -85,15 +90,55 @@ def test_clean_of_everything_takes_go_s_caches_but_nothing_that_a_cluster_runs_f
 
 def test_the_key_changes_with_any_file_of_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = programs.recipe_key()
-    for path in RECIPE.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(RECIPE, tmp_path, dirs_exist_ok=True)
     monkeypatch.setattr(programs, "RECIPE", tmp_path)
     assert programs.recipe_key() == before
     keys = {before}
-    for path in sorted(tmp_path.iterdir()):
+    files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    for path in files:
         path.write_bytes(path.read_bytes() + b"\n")
         keys.add(programs.recipe_key())
-    assert len(keys) == 6
+    assert [path.relative_to(tmp_path).as_posix() for path in files] == [
+        "flux/go.mod",
+        "flux/go.sum",
+        "go.mod",
+        "go.sum",
+        "kubectl.txt",
+        "main.go",
+        "toolchain.txt",
+    ]
+    assert len(keys) == 8
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A module proxy that gives nothing out."""
+
+    def do_GET(self) -> None:
+        self.send_error(403)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def refusing_proxy() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_module_that_cannot_be_had_is_named(
+    tmp_path: Path, refusing_proxy: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GOPROXY", refusing_proxy)
+    with pytest.raises(subprocess.CalledProcessError):
+        build.build_flux(tmp_path, tmp_path / "cache")
+    said = capfd.readouterr().err.splitlines()
+    for module in ("github.com/fluxcd/source-controller", "github.com/fluxcd/kustomize-controller"):
+        assert f"{module}@v1.9.6: reading {refusing_proxy}/{module}/@v/v1.9.6.zip: 403 Forbidden" in said
 
 
 def test_the_programs_are_told_the_version_of_kubernetes_that_go_mod_requires() -> None:

@@ -6,7 +6,6 @@ import threading
 import time
 
 from clew_operator.keys import KeyQueue
-from clew_operator.loop import back_off
 
 NEVER = 1e9
 
@@ -56,7 +55,3 @@ def test_the_age_is_that_of_the_oldest_key() -> None:
     assert 0.0 <= queue.age() <= time.monotonic() - began
     queue.take(not_before=0.0, not_after=NEVER)
     assert queue.age() == 0.0
-
-
-def test_back_off_doubles_up_to_half_a_minute() -> None:
-    assert [back_off(failures) for failures in (0, 1, 2, 3, 6, 7, 100)] == [0.25, 0.5, 1.0, 2.0, 16.0, 30.0, 30.0]

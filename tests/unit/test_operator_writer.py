@@ -84,7 +84,7 @@ def nodes(count: int) -> list[NodeChange]:
 
 def test_all_is_written_a_few_at_a_time_and_known_at_once(bench: Bench) -> None:
     outcome = bench.writer.write_tracings(nodes(50))
-    assert (outcome.missed, outcome.retry_after) == (set(), 0.0)
+    assert (outcome.missed, outcome.wrote, outcome.retry_after) == (set(), True, 0.0)
     assert sorted(name for _, name, _ in bench.api.applied) == sorted(f"n{number}" for number in range(50))
     assert bench.api.most <= AT_ONCE
     assert bench.api.timeouts == {5.0}
@@ -95,7 +95,8 @@ def test_all_is_written_a_few_at_a_time_and_known_at_once(bench: Bench) -> None:
 @pytest.mark.parametrize("fault", [Fault.CONFLICT, Fault.REFUSED, Fault.MISSING])
 def test_one_that_fails_leaves_the_others_alone(bench: Bench, fault: Fault) -> None:
     bench.api.faults["n3"] = ApiError(fault, "no")
-    assert bench.writer.write_tracings(nodes(50)).missed == {"n3"}
+    outcome = bench.writer.write_tracings(nodes(50))
+    assert (outcome.missed, outcome.wrote) == ({"n3"}, True)
     assert (bench.written("tracing", "done"), bench.written("tracing", fault.value)) == (49, 1)
 
 
@@ -104,7 +105,7 @@ def test_a_server_in_trouble_is_left_alone(bench: Bench, fault: Fault) -> None:
     bench.api.faults = {f"n{number}": ApiError(fault, "no", retry_after=3.0) for number in range(500)}
     outcome = bench.writer.write_tracings(nodes(500))
     assert len(outcome.missed) == 500
-    assert outcome.retry_after == 3.0
+    assert (outcome.wrote, outcome.retry_after) == (False, 3.0)
     assert bench.written("tracing", fault.value) <= AT_ONCE
 
 

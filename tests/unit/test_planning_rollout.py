@@ -70,6 +70,24 @@ def test_nodes_are_told_in_the_order_of_the_rollout(cluster: Cluster) -> None:
     assert set(cluster.told("shop")) == set(ordered(cluster.nodes.values(), frozenset(), "shop")[:3])
 
 
+@pytest.mark.parametrize("seen", range(16))
+def test_a_replica_that_has_seen_only_some_writes_of_another_tells_no_further_node(seen: int) -> None:
+    cluster = Cluster()
+    for number in range(12):
+        cluster.add_node(f"n{number}", zone="abc"[number % 3], kernel=("6.1", "6.12")[number // 3 % 2])
+    revision = cluster.apply("shop", rollout={"maxUnavailable": "4"})
+    cluster.look()
+    before = dict(cluster.tracings)
+    cluster.look()
+    told = cluster.having("shop", revision)
+    assert len(told) == 4
+    for bit, name in enumerate(told):
+        if not seen >> bit & 1:
+            cluster.tracings[name] = before[name]
+    cluster.look()
+    assert cluster.having("shop", revision) == told
+
+
 def test_a_steady_state_writes_nothing_however_long_it_lasts(cluster: Cluster) -> None:
     cluster.apply("shop")
     cluster.roll_out("shop")

@@ -44,7 +44,7 @@ INVENTORY = Inventory((PRODUCT, DETAILS, LONE), {ip_address("10.96.0.5"): "revie
 
 
 def facts(style: NamingStyle = NamingStyle.FLOW, **options: bool) -> Facts:
-    return make_facts(INVENTORY, {1: PRODUCT}, [SENDMSG], OFFSET, {1: style}, {"host.name": "n1"}, SpanOptions(**options))
+    return make_facts(INVENTORY, {1: PRODUCT}, {0: SENDMSG}, OFFSET, {1: style}, {"host.name": "n1"}, SpanOptions(**options))
 
 
 def spans(*records: bytes, known: Facts | None = None) -> list[Span]:
@@ -137,7 +137,7 @@ def test_http_names() -> None:
 
 def test_an_address_that_two_pods_share_names_neither() -> None:
     twin = Pod("twin", "default", "u-4", "node-1", addresses=(ip_address("10.0.0.3"),))
-    known = make_facts(Inventory((LONE, twin)), {1: PRODUCT}, [], 0)
+    known = make_facts(Inventory((LONE, twin)), {1: PRODUCT}, {}, 0)
     assert spans(raw(request(remote_address=address("10.0.0.3"))), known=known)[0].described.name == "server:productpage->NONE"
 
 

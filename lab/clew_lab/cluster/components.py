@@ -10,6 +10,7 @@ from pathlib import Path
 
 from clew_lab.cluster.build import STAGES
 from clew_lab.cluster.ports import Ports
+from clew_lab.guest import HOST_ADDRESS
 
 __all__ = [
     "ADMIN",
@@ -33,7 +34,6 @@ PLAYED, PLAYED_BY_KWOK = "kwok.x-k8s.io/node", "fake"
 
 _NODE_LEASE_SECONDS = 200  # kwok renews at a quarter of it: leases of 1,000 nodes are 20 writes a second
 _MASTERS = frozenset({ADMIN, "kwok"})
-_HOST_SEEN_FROM_A_GUEST = "10.0.2.2"  # of QEMU's user network, which forwards it to 127.0.0.1; it becomes a name of the certificate
 _WRITES = ["create", "update", "patch", "delete", "deletecollection"]
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
@@ -50,6 +50,7 @@ class Files:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.artifacts = folder / "artifacts"
         self.audit_log = folder / "audit.log"
         self.audit_policy = folder / "audit-policy.json"
         self.certificates = folder / "pki"
@@ -110,7 +111,7 @@ def command_lines(programs: Path, files: Files, ports: Ports) -> dict[str, Seque
             f"--etcd-servers={etcd}",
             "--bind-address=127.0.0.1",
             f"--secure-port={ports.apiserver}",
-            f"--advertise-address={_HOST_SEEN_FROM_A_GUEST}",
+            f"--advertise-address={HOST_ADDRESS}",  # it becomes a name of the certificate, so that guests get in, too
             "--endpoint-reconciler-type=none",
             f"--cert-dir={files.certificates}",
             f"--token-auth-file={files.tokens}",

@@ -12,9 +12,11 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from clew_lab.cluster import components, nodes, ports, programs
+from clew_lab.cluster import components, flux, nodes, ports, programs
+from clew_lab.cluster.build import FLUX_DEFINITIONS
 from clew_lab.cluster.components import ADMIN, AUDIT_POLICY, COMPONENT_USERS, PLAYED, PLAYED_BY_KWOK, Files
 from clew_lab.cluster.processes import ProcessGroup
 from clew_lab.image import cache_dir
@@ -130,6 +132,17 @@ class Cluster:
         """End the API server and start it again; every connection breaks, no data is lost."""
         self.stop_apiserver()
         self.start_apiserver()
+
+    def start_flux(self) -> None:
+        """Define Flux's kinds, start its source-controller and kustomize-controller, and wait until both are ready."""
+        definitions = f"--filename={self._programs / FLUX_DEFINITIONS}"
+        self.kubectl("apply", "--server-side", definitions)
+        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", definitions)
+        self._files.artifacts.mkdir()
+        for name, argv in flux.command_lines(self._programs, self._files, self._ports).items():
+            self._group.start(name, argv)
+        for name, address in flux.health(self._ports).items():
+            self._await(name, partial(self._answers, f"http://{address}/readyz"))
 
     def start(self) -> None:
         """Start every component and wait until pods can be made and nodes be played."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 __all__ = ["NoPorts", "Ports", "reserved"]
 
-_FIRST, _SLOTS = 20000, 400
+_FIRST, _SLOTS = 23000, 400
 
 
 class NoPorts(RuntimeError):
@@ -24,7 +24,8 @@ class NoPorts(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The TCP ports on 127.0.0.1 that a cluster listens on, one for each component, and etcd's second one."""
+    """The TCP ports on 127.0.0.1 that a cluster listens on: one for each component and etcd's second one, then those of Flux, which
+    serves what it fetched on `artifacts`."""
 
     etcd: int
     etcd_peer: int
@@ -32,6 +33,9 @@ class Ports:
     controller_manager: int
     scheduler: int
     kwok: int
+    source_controller: int
+    artifacts: int
+    kustomize_controller: int
 
 
 @contextmanager

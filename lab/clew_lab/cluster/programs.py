@@ -26,9 +26,10 @@ class ProgramsMissing(RuntimeError):
 def recipe_key() -> str:
     """Return the hash of the files that the programs are made from, 16 hex digits."""
     digest = hashlib.sha256()
-    for path in [Path(recipe.__file__), *sorted(RECIPE.iterdir())]:
+    files = {path.relative_to(RECIPE).as_posix(): path for path in RECIPE.rglob("*") if path.is_file()}
+    for name, path in sorted({"build.py": Path(recipe.__file__), **files}.items()):
         text = path.read_bytes()
-        digest.update(f"{path.name} {len(text)}\n".encode() + text)
+        digest.update(f"{name} {len(text)}\n".encode() + text)
     return digest.hexdigest()[:16]
 
 

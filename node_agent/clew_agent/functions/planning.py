@@ -8,19 +8,20 @@ the first such one. What fentry cannot take (more than six parameters, structs, 
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from clew_agent.functions.arguments import ArgumentRow, describe, row_for
 from clew_agent.functions.layout import ArgumentLayout, FunctionLayout
-from clew_agent.functions.request import ArgumentRequest, FunctionError, FunctionRequest
+from clew_agent.functions.request import ArgumentRequest, FunctionError, FunctionRequest, Problem
 from clew_agent.kernel.btf import COMPOUND, Btf, Function
-from clew_agent.kernel.symbols import near_names
+from clew_agent.kernel.symbols import Symbols, near_names, why_not
 
 REGISTERS = 6
 """Parameters that every supported machine passes in registers, and that BCC has a macro for."""
 
-ARGUMENTS_MAX = 512
-"""Bytes of arguments of one call."""
+ARGUMENTS_MAX = 368
+"""Bytes of arguments of one call: so much that the stack of a thread's open calls (``bpf/functions.h``) stays within 8 KiB."""
 
 
 class Mode(enum.Enum):
@@ -67,6 +68,29 @@ def mode_for(btf: Btf, name: str, *, fentry: bool) -> Mode:
     """How to hook a function on a kernel that has fentry or has it not."""
     function = btf.function(name)
     return Mode.FENTRY if fentry and function is not None and fentry_unfit(btf, function) is None else Mode.KPROBE
+
+
+def plan_requests(
+    requests: Sequence[FunctionRequest], btf: Btf, modes: Mapping[str, Mode], symbols: Symbols, no_kprobes: str
+) -> tuple[tuple[FunctionPlan, ...], tuple[Problem, ...]]:
+    """Plan all requests. One that cannot be met becomes a problem and leaves the others alone.
+
+    ``modes`` says how to hook each function, ``symbols`` which cannot be hooked (``symbols.read_symbols``), and ``no_kprobes`` why
+    kprobes cannot be used; it is empty where they can.
+    """
+    plans: list[FunctionPlan] = []
+    problems: list[Problem] = []
+    for request in requests:
+        try:
+            kprobe = modes.get(request.name) is Mode.KPROBE
+            if reason := why_not(request.name, btf.function(request.name) is not None, symbols, kprobe=kprobe):
+                raise FunctionError("FunctionNotTraceable", reason)
+            if kprobe and no_kprobes:
+                raise FunctionError("KprobesRefused", f"{request.name} can be recorded by kprobe alone, and {no_kprobes}")
+            plans.append(plan_function(btf, request))
+        except FunctionError as error:
+            problems.append(Problem(request.name, error.reason, str(error), request.policies))
+    return tuple(plans), tuple(problems)
 
 
 def plan_function(btf: Btf, request: FunctionRequest) -> FunctionPlan:

@@ -20,7 +20,7 @@ class ArgumentRequest:
 
 @dataclass(frozen=True, slots=True)
 class FunctionRequest:
-    """One kernel function to record. ``policies`` has a bit for each policy slot (0..63) whose requests it is recorded in.
+    """One kernel function to record. ``policies`` has a bit for each policy slot (0..63) in whose requests it is recorded.
 
     The same function may be asked for several times, differently by different policies; for a policy in several, the first counts.
     """
@@ -34,7 +34,8 @@ class FunctionRequest:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a function cannot be recorded as asked. ``reason`` is a word for a status, ``message`` says what to do."""
+    """Why a function cannot be recorded as asked. ``reason`` is a word for a status, ``message`` says what to do; ``policies`` are
+    those of the request."""
 
     function: str
     reason: str

@@ -28,7 +28,7 @@ class StaticInventory:
         """``node`` is the node of pods that name none."""
         self._path = path
         self._node = node
-        self._seen = _fingerprint(path)
+        self._seen = fingerprint(path)
         self._known = read_pods(path, node)
 
     def current(self) -> Inventory:
@@ -42,7 +42,7 @@ class StaticInventory:
         return self._known.namespaces
 
     def _refresh(self) -> None:
-        seen = _fingerprint(self._path)
+        seen = fingerprint(self._path)
         if seen == self._seen:
             return
         self._seen = seen
@@ -79,7 +79,8 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-def _fingerprint(path: Path) -> tuple[int, int, int] | None:
+def fingerprint(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written or replaced; None where there is none."""
     try:
         found = path.stat()
     except OSError:

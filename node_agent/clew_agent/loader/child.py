@@ -2,6 +2,10 @@
 
 BCC brings LLVM, more than 100 MB of it. So a process of its own compiles, loads and attaches, hands the descriptors of maps,
 programs and links to the agent, and ends; what it attached lives on by those descriptors, and goes when they are closed.
+
+A text may use maps that are in the kernel already (``Request.shared``). BCC can share maps between texts of one process, or through
+a bpffs, and an agent has neither; but it makes all maps first, and loads programs afterwards, which name maps by descriptors. In
+between, the descriptors of the text's own maps are made to mean the shared ones (docs/decisions/008-functions-swapped-live.md).
 """
 
 from __future__ import annotations
@@ -16,14 +20,29 @@ from typing import Any
 from clew_agent.loader.protocol import Reply, Request, receive_request, send
 
 
-def _load(request: Request) -> tuple[Reply, list[int]]:
+def _load(request: Request, shared: list[int]) -> tuple[Reply, list[int]]:
     os.environ["BCC_KERNEL_SOURCE"] = request.tree
     from bcc import BPF, lib
 
+    class Sharing(BPF):  # type: ignore[misc]  # bcc has no types
+        """A text that has its maps, and not yet its programs, when this method runs."""
+
+        compiled = 0.0
+
+        def _trace_autoload(self) -> None:
+            for name, descriptor in zip(request.shared, shared, strict=True):
+                own = lib.bpf_table_fd(self.module, name.encode())
+                if own < 0:
+                    raise LookupError(f"the compiled program lacks {name}")
+                os.dup2(descriptor, own, inheritable=False)
+            Sharing.compiled = time.monotonic()
+            super()._trace_autoload()
+
     kinds = {"sock_ops": BPF.SOCK_OPS, "sk_msg": BPF.SK_MSG}
     began = time.monotonic()
-    bpf = BPF(text=request.text, cflags=request.cflags, debug=request.debug)
-    compiled = time.monotonic()
+    bpf = Sharing(text=request.text, cflags=request.cflags, debug=request.debug)
+    if not Sharing.compiled:
+        raise RuntimeError("this BCC loads programs in a way that does not let them share maps")
     held: list[tuple[str, int]] = [(f"map:{name}", lib.bpf_table_fd(bpf.module, name.encode())) for name in request.maps]
     missing = [name for name, descriptor in held if descriptor < 0]
     if missing:
@@ -41,8 +60,8 @@ def _load(request: Request) -> tuple[Reply, list[int]]:
     return (
         Reply(
             names=[name for name, _ in held],
-            compile_seconds=round(compiled - began, 3),
-            attach_seconds=round(time.monotonic() - compiled, 3),
+            compile_seconds=round(Sharing.compiled - began, 3),
+            attach_seconds=round(time.monotonic() - Sharing.compiled, 3),
             peak_kib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         ),
         [descriptor for _, descriptor in held],
@@ -57,13 +76,13 @@ def _set_program(lib: Any, array: int, program: int) -> None:
 
 
 def _links(bpf: Any) -> list[tuple[str, int]]:
-    """The descriptors by which BCC holds what it attached: trampolines, raw tracepoints, perf events of kprobes."""
+    """The descriptors by which BCC holds what it attached: trampolines, raw tracepoints, perf events of kprobes; each by the name of
+    the C function or tracepoint."""
     found: list[tuple[str, int]] = []
     for table in ("kfunc_entry_fds", "kfunc_exit_fds", "kretfunc_fds", "raw_tracepoint_fds", "kprobe_fds"):
         for name, held in getattr(bpf, table, {}).items():
-            label = name.decode() if isinstance(name, bytes) else str(name)
-            for descriptor in held.values() if isinstance(held, dict) else [held]:
-                found.append((label, int(descriptor)))
+            for label, descriptor in held.items() if isinstance(held, dict) else [(name, held)]:
+                found.append((label.decode() if isinstance(label, bytes) else str(label), int(descriptor)))
     return found
 
 
@@ -78,9 +97,9 @@ def _said() -> str:
 def main() -> None:
     """Serve one request on the socket whose number is the first argument."""
     with socket.socket(fileno=int(sys.argv[1])) as connection:
-        request = receive_request(connection)
+        request, shared = receive_request(connection)
         try:
-            reply, descriptors = _load(request)
+            reply, descriptors = _load(request, shared)
         except (Exception, SystemExit) as error:  # whatever BCC raises is the answer; it also calls sys.exit
             reply, descriptors = Reply(error=f"{error}\n{_said()}".strip()), []
         send(connection, reply, descriptors)

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from clew_agent.loader.protocol import HandoverError, Reply, Request, receive_reply, send
@@ -24,26 +25,31 @@ class Programs:
 
     maps: dict[str, int]
     programs: dict[str, int]
-    links: list[int]
+    links: dict[str, int]
     compile_seconds: float = 0.0
     attach_seconds: float = 0.0
     peak_kib: int = 0
 
     def detach(self) -> None:
         """Take the programs off; what they counted stays readable."""
-        while self.links:
-            os.close(self.links.pop())
+        close_all(self.links.values())
+        self.links.clear()
 
     def close(self) -> None:
         """Let go of everything. Sockets leave the sockhash with it."""
-        self.detach()
-        for held in (self.programs, self.maps):
-            while held:
-                os.close(held.popitem()[1])
+        for held in (self.links, self.programs, self.maps):
+            close_all(held.values())
+            held.clear()
 
 
-def load(request: Request) -> Programs:
-    """Have a child compile, load and attach. Raises :class:`LoadError`."""
+def close_all(descriptors: Iterable[int]) -> None:
+    """Close descriptors."""
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def load(request: Request, shared: Mapping[str, int] | None = None) -> Programs:
+    """Have a child compile, load and attach. ``shared`` has the maps that ``request.shared`` names. Raises :class:`LoadError`."""
     ours, theirs = socket.socketpair()
     with ours, theirs, tempfile.TemporaryFile() as words:
         child = subprocess.Popen(
@@ -55,7 +61,7 @@ def load(request: Request) -> Programs:
         theirs.close()
         ours.settimeout(_TIMEOUT)
         try:
-            send(ours, request)
+            send(ours, request, [(shared or {})[name] for name in request.shared])
             reply, descriptors = receive_reply(ours)
         except (HandoverError, OSError) as error:
             child.kill()
@@ -70,7 +76,7 @@ def load(request: Request) -> Programs:
 
 
 def _sort(reply: Reply, descriptors: list[int]) -> Programs:
-    found = Programs({}, {}, [], reply.compile_seconds, reply.attach_seconds, reply.peak_kib)
+    found = Programs({}, {}, {}, reply.compile_seconds, reply.attach_seconds, reply.peak_kib)
     for name, descriptor in zip(reply.names, descriptors, strict=True):
         kind, _, label = name.partition(":")
         if kind == "map":
@@ -78,5 +84,5 @@ def _sort(reply: Reply, descriptors: list[int]) -> Programs:
         elif kind == "program":
             found.programs[label] = descriptor
         else:
-            found.links.append(descriptor)
+            found.links[label] = descriptor
     return found

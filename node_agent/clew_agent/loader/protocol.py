@@ -1,7 +1,7 @@
 """What the loader and its child say to each other: JSON in frames over a socket pair, descriptors beside them.
 
-The parent sends one :class:`Request`. The child answers with one :class:`Reply`, whose ``names`` are in the order of the
-descriptors that come with it.
+The parent sends one :class:`Request`, and the descriptors of the maps that its ``shared`` names. The child answers with one
+:class:`Reply`, whose ``names`` are in the order of the descriptors that come with it.
 """
 
 from __future__ import annotations
@@ -22,16 +22,18 @@ _FRAME_LIMIT = 64 << 20
 class Request:
     """What is to be compiled and loaded.
 
-    ``programs`` maps the name of each C function that is no trampoline or tracepoint, and so is attached by the parent, to its
-    kind (``sock_ops`` or ``sk_msg``); ``tail_calls`` maps a program array to the program that calls itself through it;
-    ``kprobes`` are triples of C function, kernel function and whether at its return. ``debug`` is BCC's (0x2: the verifier's
-    counts of processed instructions go to standard error).
+    ``maps`` are handed over; those in ``shared`` are there already, and are used instead of the text's own. ``programs`` maps the
+    name of each C function that is no trampoline or tracepoint, and so is attached by the parent, to its kind (``sock_ops`` or
+    ``sk_msg``); ``tail_calls`` maps a program array to the program that calls itself through it; ``kprobes`` are triples of C
+    function, kernel function and whether at its return. ``debug`` is BCC's (0x2: the verifier's counts of processed instructions go
+    to standard error).
     """
 
     text: str
     cflags: list[str]
     tree: str
     maps: list[str]
+    shared: list[str] = field(default_factory=list)
     programs: dict[str, str] = field(default_factory=dict)
     tail_calls: dict[str, str] = field(default_factory=dict)
     kprobes: list[tuple[str, str, bool]] = field(default_factory=list)
@@ -63,23 +65,28 @@ def send(connection: socket.socket, message: Request | Reply, descriptors: list[
         socket.send_fds(connection, [b"d"], batch)
 
 
-def receive_request(connection: socket.socket) -> Request:
-    """The parent's request. Raises :class:`HandoverError`."""
-    return Request(**_receive_body(connection))
+def receive_request(connection: socket.socket) -> tuple[Request, list[int]]:
+    """The parent's request and the descriptors of its shared maps. Raises :class:`HandoverError`."""
+    request = Request(**_receive_body(connection))
+    return request, _receive_descriptors(connection, len(request.shared))
 
 
 def receive_reply(connection: socket.socket) -> tuple[Reply, list[int]]:
     """The child's reply and the descriptors that its ``names`` tell of. Raises :class:`HandoverError`."""
     reply = Reply(**_receive_body(connection))
+    return reply, _receive_descriptors(connection, len(reply.names))
+
+
+def _receive_descriptors(connection: socket.socket, count: int) -> list[int]:
     descriptors: list[int] = []
-    while len(descriptors) < len(reply.names):
+    while len(descriptors) < count:
         data, batch, _, _ = socket.recv_fds(connection, 1, _DESCRIPTORS_A_MESSAGE)
         descriptors.extend(batch)
         if not data or not batch:
             for descriptor in descriptors:
                 os.close(descriptor)
-            raise HandoverError(f"the loader's child handed over {len(descriptors)} of {len(reply.names)} descriptors")
-    return reply, descriptors
+            raise HandoverError(f"{len(descriptors)} of {count} descriptors were handed over")
+    return descriptors
 
 
 def _receive_body(connection: socket.socket) -> dict[str, Any]:

@@ -68,6 +68,18 @@ def lookup(map_descriptor: int, key: bytes, size: int) -> bytes:
     return data.raw
 
 
+def lookup_per_cpu(map_descriptor: int, index: int, format: str) -> tuple[int, ...]:
+    """The values, one a CPU, of an element of a per-CPU array of eight-byte numbers (``struct``'s ``Q`` or ``q``). Raises ``OSError``."""
+    cpus = possible_cpus()
+    return struct.unpack(f"={cpus}{format}", lookup(map_descriptor, struct.pack("=I", index), 8 * cpus))
+
+
+def delete(map_descriptor: int, key: bytes) -> None:
+    """Take one element out. Raises ``OSError`` (ENOENT: it is not there)."""
+    held = ctypes.create_string_buffer(key, len(key))
+    _bpf(_MAP_DELETE, struct.pack("=I4xQ", map_descriptor, ctypes.addressof(held)))
+
+
 def attach_to_map(program: int, map_descriptor: int) -> None:
     """Attach an sk_msg program to a sockhash. It goes with the map. Raises ``OSError``."""
     _bpf(_PROG_ATTACH, struct.pack("=IIII", map_descriptor, program, SK_MSG_VERDICT, 0))

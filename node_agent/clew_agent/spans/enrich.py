@@ -41,7 +41,7 @@ def enrich(records: Iterable[Record], facts: Facts) -> Enriched:
             spans.append(request_span(record, facts))
             continue
         unknown_pods += record.pod not in facts.own
-        layout = facts.functions[record.function] if record.function < len(facts.functions) else None
+        layout = facts.functions.get(record.function)
         unknown_functions += layout is None
         span, absent = function_span(record, layout, facts)
         missing += absent

@@ -5,7 +5,7 @@ The agent makes new facts when pods, policies or the clock's offset change, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from clew_agent.functions.layout import FunctionLayout
@@ -70,7 +70,7 @@ class Facts:
     own: Mapping[int, OwnPod]
     stranger: OwnPod
     peers: Mapping[bytes, Peer]
-    functions: Sequence[FunctionLayout]
+    functions: Mapping[int, FunctionLayout]
     clock_offset_ns: int
     options: SpanOptions = field(default_factory=SpanOptions)
     described: dict[Request, Described] = field(default_factory=dict, compare=False, repr=False)
@@ -79,7 +79,7 @@ class Facts:
 def make_facts(
     inventory: Inventory,
     pods: Mapping[int, Pod],
-    functions: Sequence[FunctionLayout],
+    functions: Mapping[int, FunctionLayout],
     clock_offset_ns: int,
     naming: Mapping[int, NamingStyle] | None = None,
     host: Mapping[str, AttributeValue] | None = None,
@@ -87,7 +87,7 @@ def make_facts(
 ) -> Facts:
     """Gather the facts.
 
-    ``pods`` maps a record's pod slot to its pod, ``functions`` a record's function index to its layout, ``naming`` a slot to
+    ``pods`` maps a record's pod slot to its pod, ``functions`` a record's function number to its layout, ``naming`` a slot to
     its policy's style (Flow without one); ``host`` are resource attributes of the node, which every span carries.
     """
     chosen = options or SpanOptions()
@@ -98,7 +98,7 @@ def make_facts(
         for slot, pod in pods.items()
     }
     stranger = OwnPod("unknown", {**facts_of_host, "service.name": "unknown_service"}, NamingStyle.FLOW)
-    return Facts(own, stranger, _peers(inventory, chosen), tuple(functions), clock_offset_ns, chosen)
+    return Facts(own, stranger, _peers(inventory, chosen), functions, clock_offset_ns, chosen)
 
 
 def _display(pod: Pod, options: SpanOptions) -> str:

@@ -39,7 +39,10 @@ def moves(case: Case, memory: Memory, again: frozenset[str]) -> Mapping[str, str
 
 
 def _forward(case: Case, memory: Memory) -> list[NodeView]:
-    """The nodes without the newest revision that are to get it now, in order."""
+    """The nodes without the newest revision that are to get it now, in order.
+
+    It is the order of all nodes, whoever has been told: so a replica that has not seen all that another one wrote tells the same nodes.
+    """
     phase = memory.phase(case.newest)
     if phase is Phase.STEADY:
         return sorted((view for view in case.nodes if view.told != case.newest), key=_urgency)
@@ -47,9 +50,9 @@ def _forward(case: Case, memory: Memory) -> list[NodeView]:
     places = progress.wanted - progress.filled
     if phase is Phase.FAILED or places <= 0 or not progress.untold:
         return []
-    by_name = {view.name: view for view in progress.untold}
-    order = ordered((case.facts[name] for name in by_name), case.with_pods, case.name)
-    return [by_name[name] for name in order[:places]]
+    untold = {view.name: view for view in progress.untold}
+    order = ordered((case.facts[view.name] for view in case.nodes), case.with_pods, case.name)
+    return [untold[name] for name in order if name in untold][:places]
 
 
 def _others(case: Case, memory: Memory, again: frozenset[str], chosen: Iterable[str]) -> list[tuple[NodeView, str | None]]:

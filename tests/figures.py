@@ -11,10 +11,10 @@ Record = Callable[[str, object], None]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what the kernel tests have recorded."""
+    """Print what tests have recorded."""
     reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, []) if report.when == "call"]
     told = [(report.nodeid, name, value) for report in reports for name, value in report.user_properties]
     if told:
-        terminalreporter.section("figures of the kernel tests")
+        terminalreporter.section("figures")
     for nodeid, name, value in told:
         terminalreporter.line(f"{nodeid.rpartition('/')[2]}: {name}: {value}")

@@ -1,0 +1,118 @@
+"""From the API's pods, services and endpoint slices to the agent's vocabulary. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from clew_agent.cluster import Object
+from clew_agent.model import Address, Pod, Workload
+from clew_agent.spans.resource import ANNOTATION_PREFIX
+
+_ENDED = ("Succeeded", "Failed")
+_SERVICE_LABEL = "kubernetes.io/service-name"
+_HASH_LABEL = "pod-template-hash"
+_STATIC = "kubernetes.io/config.hash"
+# Kubernetes makes hashes and random parts of names from these alone (apimachinery, util/rand).
+_RANDOM = "[bcdfghjklmnpqrstvwxz2456789]"
+_OF_DEPLOYMENT = re.compile(rf"(.+)-{_RANDOM}{{1,10}}-{_RANDOM}{{5}}")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPod:
+    """A pod of this node, and what its cgroup's path is made from."""
+
+    pod: Pod
+    cgroup_uid: str
+    qos: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAddresses:
+    """The cluster addresses of a service."""
+
+    name: str
+    addresses: tuple[Address, ...]
+
+
+def own_pod(item: Object) -> OwnPod | None:
+    """A pod of this node; None for one whose containers have ended.
+
+    A pod on the host's network has no address of its own: the node's tells nothing of it. The cgroup of a static pod goes by the hash of
+    its file, which is its uid for the kubelet.
+    """
+    metadata, spec, status = item["metadata"], item.get("spec") or {}, item.get("status") or {}
+    if status.get("phase") in _ENDED:
+        return None
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    listed = () if spec.get("hostNetwork") else status.get("podIPs") or ()
+    pod = Pod(
+        name=metadata["name"],
+        namespace=metadata["namespace"],
+        uid=metadata["uid"],
+        node=spec.get("nodeName", ""),
+        addresses=tuple(address for one in listed if (address := parse_address(one.get("ip")))),
+        workload=workload(metadata, labels),
+        containers=tuple(container["name"] for container in spec.get("containers") or ()),
+        labels=dict(labels),
+        annotations={key: value for key, value in annotations.items() if key.startswith(ANNOTATION_PREFIX)},
+    )
+    return OwnPod(pod, annotations.get(_STATIC, pod.uid), status.get("qosClass", ""))
+
+
+def workload(metadata: Object, labels: Mapping[str, str]) -> Workload | None:
+    """What owns a pod. A ReplicaSet that a Deployment made is named after it, with the pods' template hash behind."""
+    owner = next((one for one in metadata.get("ownerReferences") or () if one.get("controller")), None)
+    if owner is None:
+        return None
+    suffix = f"-{labels[_HASH_LABEL]}" if labels.get(_HASH_LABEL) else ""
+    if owner["kind"] == "ReplicaSet" and suffix and owner["name"].endswith(suffix):
+        return Workload("Deployment", owner["name"].removesuffix(suffix))
+    return Workload(owner["kind"], owner["name"])
+
+
+def peers(item: Object) -> tuple[Pod, ...]:
+    """The pods behind an endpoint slice.
+
+    It does not tell what owns them. A Deployment shows in their names; for all others the service's name stands.
+    """
+    metadata = item["metadata"]
+    service = (metadata.get("labels") or {}).get(_SERVICE_LABEL, "")
+    found = []
+    for endpoint in item.get("endpoints") or ():
+        target = endpoint.get("targetRef") or {}
+        addresses = tuple(address for text in endpoint.get("addresses") or () if (address := parse_address(text)))
+        if target.get("kind") == "Pod" and addresses:
+            found.append(
+                Pod(
+                    name=target["name"],
+                    namespace=target.get("namespace", metadata["namespace"]),
+                    uid=target.get("uid", ""),
+                    node=endpoint.get("nodeName", ""),
+                    addresses=addresses,
+                    workload=_workload_of_peer(target["name"], service),
+                )
+            )
+    return tuple(found)
+
+
+def service_addresses(item: Object) -> ServiceAddresses:
+    """The cluster addresses of a service; a headless one has none."""
+    listed = (item.get("spec") or {}).get("clusterIPs") or ()
+    return ServiceAddresses(item["metadata"]["name"], tuple(address for text in listed if (address := parse_address(text))))
+
+
+def parse_address(text: str | None) -> Address | None:
+    """An IP address, or None for what is none (``None`` of a headless service, a host name)."""
+    try:
+        return ip_address(text or "")
+    except ValueError:
+        return None
+
+
+def _workload_of_peer(pod: str, service: str) -> Workload | None:
+    if found := _OF_DEPLOYMENT.fullmatch(pod):
+        return Workload("Deployment", found[1])
+    return Workload("Service", service) if service else None
