@@ -154,7 +154,7 @@ REFUSED = {
     ),
     "steps": (
         {"rollout": {"steps": [{"nodes": "50%"}, {"nodes": "50%"}, {"nodes": "100%"}]}},
-        "spec.rollout.steps: Invalid value: nodes: more than in the step before",
+        "spec.rollout.steps: Invalid value: nodes must be more than in the step before",
     ),
 }
 
