@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+from clew_crds.node import Kernel
+from clew_lab.cluster import Cluster
 
 from tests.api.console import filled, masked, sections
 from tests.api.definitions import CHECKOUT
@@ -64,3 +68,9 @@ class Stage:
         if os.environ.get("WRITE_DOCS"):
             self._path.write_text(seen)
         assert masked(self._path.read_text()).splitlines() == masked(seen).splitlines()
+
+
+def kernels(cluster: Cluster) -> dict[str, Kernel]:
+    """What simulated agents are to say of their nodes' kernels: the release that the node has, and that headers are written."""
+    nodes = json.loads(cluster.kubectl("get", "nodes", "-o", "json").stdout)["items"]
+    return {one["metadata"]["name"]: Kernel(release=one["status"]["nodeInfo"]["kernelVersion"], propagation="On") for one in nodes}
