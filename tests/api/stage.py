@@ -8,17 +8,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
+from difflib import unified_diff
 from pathlib import Path
 
 from clew_crds.node import Kernel
 from clew_lab.cluster import Cluster
 
+from tests.api.cli_rig import with_plugin
 from tests.api.console import filled, masked, sections
 from tests.api.definitions import CHECKOUT
-
-_PLUGIN = f"#!{sys.executable}\nfrom clew_cli.main import main\nraise SystemExit(main())\n"
 
 
 class Stage:
@@ -29,30 +28,26 @@ class Stage:
         self._page = self._path.read_text()
         self._left = list(sections(self._page))
         self._outputs: list[str] = []
-        self.folder = folder
+        self._folder = folder
         (folder / "charts").symlink_to(CHECKOUT / "charts")
         programs = folder / "bin"
         programs.mkdir()
-        for name in ("clew", "kubectl-clew"):
-            (programs / name).write_text(_PLUGIN)
-            (programs / name).chmod(0o755)
-        code = os.pathsep.join([str(CHECKOUT / "crds"), str(CHECKOUT / "cli")])
-        self.environment = {**environment, "PATH": f"{programs}{os.pathsep}{environment['PATH']}", "PYTHONPATH": code}
+        self._environment = with_plugin(environment, programs)
 
     def play(self, title: str) -> None:
         """Write the files of the next section that has commands, and run these. It is named, so that test and page go along."""
         section = self._left.pop(0)
         assert section.title == title, f'the page goes on with "{section.title}"'
         for name, text in section.files.items():
-            (self.folder / name).write_text(text)
+            (self._folder / name).write_text(text)
         self._outputs += [self._run(command) for command in section.commands]
 
     def _run(self, command: str) -> str:
         """What a terminal shows of the command."""
         done = subprocess.run(
             ["bash", "-c", command],
-            cwd=self.folder,
-            env=self.environment,
+            cwd=self._folder,
+            env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -67,7 +62,10 @@ class Stage:
         seen = filled(self._page, self._outputs)
         if os.environ.get("WRITE_DOCS"):
             self._path.write_text(seen)
-        assert masked(self._path.read_text()).splitlines() == masked(seen).splitlines()
+        page = self._path.read_text()
+        lines = unified_diff(masked(page).splitlines(), masked(seen).splitlines(), self._path.name, "what was seen", n=2, lineterm="")
+        difference = "\n".join(lines)
+        assert not difference, f"is this meant? Then WRITE_DOCS=1 writes it into the page.\n{difference}"
 
 
 def kernels(cluster: Cluster) -> dict[str, Kernel]:
