@@ -14,14 +14,14 @@ import signal
 import ssl
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-from clew_crds.node import NODE_KIND, NodeStatus, NodeTracing, PolicyReport, State
+from clew_crds.node import NODE_KIND, FunctionReport, Kernel, NodeStatus, NodeTracing, PolicyReport, State
 from clew_crds.policy import API_VERSION
 from kubernetes import client, config
 
@@ -30,13 +30,14 @@ VERSION = "simulated"
 _PATH = f"/apis/{API_VERSION}/nodetracings"
 _AT_ONCE = 32
 _AGAIN = 0.2
+_LAST_WORDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
     """What the agents of the nodes that match ``node`` say of revisions that match ``revision`` (both are patterns, as of a shell).
 
-    ``state`` None: they say nothing at all. ``delay`` is in seconds.
+    ``state`` None: they say nothing at all. ``delay`` is in seconds. ``functions`` are the kernel functions that are not recorded.
     """
 
     node: str = "*"
@@ -45,12 +46,16 @@ class Behaviour:
     reason: str = "Enforced"
     message: str = ""
     delay: float = 0.0
+    functions: tuple[FunctionReport, ...] = ()
 
 
 class Agents:
-    """All of the simulated agents. Behaviours are tried in order; where none matches, the answer is Ready at once."""
+    """All of the simulated agents. Behaviours are tried in order; where none matches, the answer is Ready at once.
 
-    def __init__(self, kubeconfig: Path, behaviours: Sequence[Behaviour] = ()) -> None:
+    ``kernels`` are what they say of their nodes' kernels, by node; of others nothing.
+    """
+
+    def __init__(self, kubeconfig: Path, behaviours: Sequence[Behaviour] = (), kernels: Mapping[str, Kernel] | None = None) -> None:
         settings = client.Configuration()
         config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings)  # type: ignore[no-untyped-call]
         authorization = settings.get_api_key_with_prefix("BearerToken")
@@ -60,6 +65,7 @@ class Agents:
         if settings.cert_file:
             self._ssl.load_cert_chain(settings.cert_file, settings.key_file)
         self._behaviours = behaviours
+        self._kernels = kernels or {}
         self._loop = asyncio.new_event_loop()
         self._session: aiohttp.ClientSession | None = None
         self._seen: dict[str, NodeTracing] = {}
@@ -99,10 +105,14 @@ class Agents:
                         await self._watch(self._session)
                     await asyncio.sleep(_AGAIN)
             finally:
-                answers = [*self._thinking.values(), *self._saying]
-                for answer in answers:
+                thoughts = list(self._thinking.values())
+                for thought in thoughts:
+                    thought.cancel()
+                if self._saying:  # a request that is cut off leaves its connection behind, as below
+                    await asyncio.wait(self._saying, timeout=_LAST_WORDS)
+                for answer in self._saying:
                     answer.cancel()
-                await asyncio.gather(*answers, return_exceptions=True)
+                await asyncio.gather(*thoughts, *self._saying, return_exceptions=True)
 
     async def _watch(self, session: aiohttp.ClientSession) -> None:
         async with session.get(_PATH) as response:
@@ -138,7 +148,7 @@ class Agents:
         thought = self._thinking.pop(node, None)
         if thought is not None:
             thought.cancel()
-        if _said(self._seen[node], self._behaviours) not in (None, self._seen[node].status):
+        if self._says(self._seen[node]) not in (None, self._seen[node].status):
             self._thinking[node] = self._loop.create_task(self._answer(node))
 
     async def _answer(self, node: str) -> None:
@@ -148,7 +158,7 @@ class Agents:
         self._saying.add(answer)
         answer.add_done_callback(self._saying.discard)
         sure = True
-        while (tracing := self._seen.get(node)) is not None and (status := _said(tracing, self._behaviours)) is not None:
+        while (tracing := self._seen.get(node)) is not None and (status := self._says(tracing)) is not None:
             # An answer that may have been lost is given again, so that the audit log has it.
             if sure and status == tracing.status:
                 return
@@ -156,6 +166,26 @@ class Agents:
                 return
             sure = False
             await asyncio.sleep(_AGAIN)
+
+    def _says(self, tracing: NodeTracing) -> NodeStatus | None:
+        """What the node's agent says, once it has looked; None where it says nothing."""
+        reports = []
+        for entry in tracing.spec.policies:
+            behaviour = _behaviour(tracing.metadata.name, entry.revision, self._behaviours)
+            if behaviour.state is None:
+                return None
+            reports.append(
+                PolicyReport(
+                    name=entry.name,
+                    revision=entry.revision,
+                    state=behaviour.state,
+                    reason=behaviour.reason,
+                    message=behaviour.message,
+                    functions=behaviour.functions,
+                )
+            )
+        kernel = self._kernels.get(tracing.metadata.name, Kernel())
+        return NodeStatus(observed_generation=tracing.metadata.generation, agent_version=VERSION, kernel=kernel, policies=tuple(reports))
 
     async def _say(self, node: str, status: NodeStatus) -> bool:
         body = {"apiVersion": API_VERSION, "kind": NODE_KIND, "metadata": {"name": node}, "status": status.document()}
@@ -174,22 +204,10 @@ def _behaviour(node: str, revision: str, behaviours: Sequence[Behaviour]) -> Beh
     return next(fitting, Behaviour())
 
 
-def _said(tracing: NodeTracing, behaviours: Sequence[Behaviour]) -> NodeStatus | None:
-    """What the node's agent says, once it has looked; None where it says nothing."""
-    reports = []
-    for entry in tracing.spec.policies:
-        behaviour = _behaviour(tracing.metadata.name, entry.revision, behaviours)
-        if behaviour.state is None:
-            return None
-        told = {"state": behaviour.state, "reason": behaviour.reason, "message": behaviour.message}
-        reports.append(PolicyReport.model_validate({"name": entry.name, "revision": entry.revision, **told}))
-    return NodeStatus(observed_generation=tracing.metadata.generation, agent_version=VERSION, policies=tuple(reports))
-
-
 @contextlib.contextmanager
-def running_agents(kubeconfig: Path, behaviours: Sequence[Behaviour] = ()) -> Iterator[Agents]:
+def running_agents(kubeconfig: Path, behaviours: Sequence[Behaviour] = (), kernels: Mapping[str, Kernel] | None = None) -> Iterator[Agents]:
     """Agents in a thread of this process while the body runs."""
-    agents, stop = Agents(kubeconfig, behaviours), threading.Event()
+    agents, stop = Agents(kubeconfig, behaviours, kernels), threading.Event()
     thread = threading.Thread(target=agents.run, args=(stop,), name="simulated agents")
     thread.start()
     try:

@@ -223,4 +223,4 @@ def conditions(status: Document) -> dict[str, tuple[str, str, str]]:
 
 def rolled_back(status: Document) -> bool:
     """Whether every node was taken off the revision, and has answered for that."""
-    return "rolled back" in status["message"] and "waiting for" not in status["message"]
+    return status["nodes"]["updated"] == 0 and "waiting for" not in status["message"]

@@ -18,7 +18,7 @@ from clew_lab.git_server import serve_repository
 
 from tests.api.audit import Write, per_object, writes
 from tests.api.flux import Flux, condition, manifests
-from tests.api.operators import REVISIONS, Document, is_true, rig
+from tests.api.operators import REVISIONS, Document, is_true, rig, rolled_back
 from tests.api.rest import until
 
 NODES = ("node-0", "node-1", "node-2", "node-3")
@@ -80,10 +80,6 @@ def failing(flux: Flux, agents: Agents, document: Document) -> Document:
     said = flux.judged(commit, "False", "HealthCheckFailed")
     flux.rig.until(document["metadata"]["name"], lambda one: is_true(one, "Stalled", "FunctionNotFound") and rolled_back(one))
     return said
-
-
-def rolled_back(status: Document) -> bool:
-    return "rolled back" in status["message"] and "waiting for" not in status["message"]
 
 
 def why(good: Document) -> str:
@@ -154,7 +150,7 @@ REFUSED = {
     ),
     "steps": (
         {"rollout": {"steps": [{"nodes": "50%"}, {"nodes": "50%"}, {"nodes": "100%"}]}},
-        "spec.rollout.steps: Invalid value: nodes: more than in the step before",
+        "spec.rollout.steps: Invalid value: nodes must be more than in the step before",
     ),
 }
 

@@ -62,7 +62,7 @@ def _refusal(case: Case, memory: Memory, request: RolloutRequest) -> str:
 
 def _promoted(case: Case, memory: Memory) -> Handled:
     state = memory.state.model_copy(update={"promoted_step": memory.state.step})
-    message = f"step {state.step} of {state.steps} is not soaked any longer, once all of its nodes are ready"
+    message = f"step {state.step} of {state.steps} ends as soon as all of its nodes are ready, without the rest of its soak"
     return Handled(replace(memory, state=state), (Event(case.name, Severity.NORMAL, "Promoted", message),))
 
 
