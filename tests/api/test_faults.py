@@ -21,7 +21,7 @@ from clew_lab.cluster import Cluster
 from clew_operator.writer import AT_ONCE
 
 from tests.api.audit import Write, most_changing, per_object, twice, writes
-from tests.api.operators import REVISIONS, TRACINGS, Rig, conditions, is_true, rig, rolled_back
+from tests.api.operators import REVISIONS, TRACINGS, Document, Rig, conditions, is_true, rig, rolled_back
 from tests.api.proxy import Refusal, proxied
 
 NODES = 20
@@ -65,6 +65,11 @@ class Course:
         while sum(one.manager == "clew-operator" for one in self.written()) < times:
             assert time.monotonic() < deadline, f"no {times} writes within a minute"
             time.sleep(0.01)
+
+    def until_seen(self) -> Document:
+        """The status as soon as it is of what was applied last."""
+        generation = self.rig.policy("course")["metadata"]["generation"]
+        return self.rig.until("course", lambda one: one["observedGeneration"] == generation)
 
     def finish(self, note: str = "") -> None:
         """Wait for the end, and check it and the way there."""
@@ -297,16 +302,14 @@ def test_a_clock_that_jumps_ends_no_soak_and_no_deadline(running: Rig, course: C
         clock.write_text(str(hours * 3600))
         # A look of after the jump: it writes that it has seen the edit.
         course.apply(steps=soaking, progressDeadline=f"{10 + hours}m")
-        generation = running.policy("course")["metadata"]["generation"]
-        status = running.until("course", lambda one, seen=generation: one["observedGeneration"] == seen)
+        status = course.until_seen()
         assert (status["step"], status["nodes"]["updated"], status["rollout"]["soakStartedTime"]) == ("1/3", 1, began["soakStartedTime"])
     # Set back, and then started: times that are still to come count as now, so the soak only begins anew.
     assert operator.stop() == 0
     operator = running.start_operator(program=("tests.api.set_clock", str(clock)))
     operator.until_it_leads()
     course.apply(steps=soaking)
-    generation = running.policy("course")["metadata"]["generation"]
-    status = running.until("course", lambda one: one["observedGeneration"] == generation)
+    status = course.until_seen()
     assert (status["step"], status["nodes"]["updated"]) == ("1/3", 1)
     # Set forward, and then started: that can end a soak, but a step without answers is never passed by it.
     assert operator.stop() == 0

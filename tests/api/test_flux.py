@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clew_crds.node import State
@@ -146,7 +147,7 @@ def test_a_commit_that_a_node_cannot_enforce_is_reported_and_a_revert_recovers(f
     assert (status["observedGeneration"], status["revision"], status["stableRevision"]) == (3, revision(good), revision(good))
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "ratio": (
         {"sampling": {"ratio": "2"}},
         r"""[spec.sampling.ratio: Invalid value: "2": spec.sampling.ratio in body should match '^(0(\.[0-9]{1,9})?|1(\.0{1,9})?)$', """

@@ -12,7 +12,8 @@ from clew_lab.chart import CHECKOUT, ChartError, Setting, differing, kept, main,
 from clew_operator.metrics import METRICS as OPERATOR_METRICS
 
 CHART = CHECKOUT / "charts/clew"
-METRICS = {row.exposed for row in [*AGENT_METRICS, *kernel_metrics(read_counters_header()).values(), *OPERATOR_METRICS]}
+OF_THE_AGENT = {row.exposed for row in [*AGENT_METRICS, *kernel_metrics(read_counters_header()).values()]}
+METRICS = OF_THE_AGENT | {row.exposed for row in OPERATOR_METRICS}
 LABELS = {row.exposed: row.labels for row in OPERATOR_METRICS}
 VALUES = """\
 # How many.

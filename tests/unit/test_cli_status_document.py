@@ -2,13 +2,14 @@
 
 import json
 
+from clew_cli.seen import SeenPolicy
 from clew_cli.status_document import node_document, policy_document
 from clew_crds.node import NodeTracing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit import made_status
-from tests.unit.made_status import BEGAN, NEW, OLD, SeenPolicy, node, report, soaking
+from tests.unit.made_status import BEGAN, NEW, OLD, node, report, soaking
 
 
 def test_a_policy() -> None:

@@ -23,7 +23,7 @@ from clew_agent.export.queue import QueuedExporter
 from clew_agent.export.settings import QueueLimits, SettingsError
 from clew_agent.export.verdict import parse_retry_after
 from clew_agent.model import SpanKind
-from google.protobuf.json_format import ParseDict
+from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped]  # ships no types
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.unit.made_spans import make_span

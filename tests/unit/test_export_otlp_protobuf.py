@@ -5,7 +5,7 @@ import base64
 from clew_agent.export.otlp_json import trace_request
 from clew_agent.export.otlp_protobuf import encode as encode_bytes
 from clew_agent.model import AttributeValue, Span, SpanKind
-from google.protobuf.json_format import ParseDict
+from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped]  # ships no types
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -40,7 +40,9 @@ SPANS = st.builds(
 
 
 def encode(spans: list[Span]) -> ExportTraceServiceRequest:
-    return ExportTraceServiceRequest.FromString(encode_bytes(spans))
+    request = ExportTraceServiceRequest()
+    request.ParseFromString(encode_bytes(spans))
+    return request
 
 
 def by_json(spans: list[Span]) -> ExportTraceServiceRequest:
@@ -50,7 +52,9 @@ def by_json(spans: list[Span]) -> ExportTraceServiceRequest:
         for span in group["scopeSpans"][0]["spans"]:
             for key in ("traceId", "spanId", "parentSpanId"):
                 span[key] = base64.b64encode(bytes.fromhex(span[key])).decode()
-    return ParseDict(document, ExportTraceServiceRequest())
+    request = ExportTraceServiceRequest()
+    ParseDict(document, request)
+    return request
 
 
 @given(st.lists(SPANS, max_size=8))
