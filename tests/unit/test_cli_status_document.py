@@ -65,6 +65,12 @@ def test_a_node() -> None:
     }
 
 
+def test_an_old_answer_to_a_revision_that_is_told_again_is_not_shown_as_one() -> None:
+    behind = node("n1", {"shop": NEW}, [report("Ready")], generation=3, observedGeneration=1)
+    assert policy_document(soaking(), [behind])["places"] == [{"revision": NEW, "state": "Silent", "nodes": ["n1"]}]
+    assert node_document(behind)["policies"] == [{"name": "shop", "revision": NEW, "state": "Silent"}]
+
+
 @settings(max_examples=60, deadline=None)
 @given(made_status.policies, st.lists(made_status.nodes, max_size=2))
 def test_every_status_can_be_written_as_json(policy: SeenPolicy, nodes: list[NodeTracing]) -> None:
