@@ -5,9 +5,8 @@ has no room for is freed, and its length, with whatever was put into it, taken o
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import pytest
 from clew_agent.records import Outcome, Role
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,12 +20,6 @@ LIMIT = 64000
 OVERHEAD = 2048  # of a send buffer, what a segment's bookkeeping may take
 EAGAIN = -11
 DROP, PASS = 0, 1  # enum sk_action
-
-
-@pytest.fixture(scope="module")
-def path() -> Iterator[Path]:
-    with Path() as running:
-        yield running
 
 
 class Sender:
