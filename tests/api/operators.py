@@ -19,8 +19,9 @@ from clew_lab.cluster import Cluster
 from kubernetes import client, config, watch
 from urllib3.exceptions import HTTPError
 
+from tests.api import definitions
+
 LEASE_SECONDS = 2
-CHECKOUT = Path(__file__).parents[2]
 POLICIES = ("clew.dev", "v1alpha1", "tracingpolicies")
 LEASES = ("coordination.k8s.io", "v1", "default", "leases")
 REVISIONS = ("clew.dev", "v1alpha1", "tracingrevisions")
@@ -74,8 +75,7 @@ class Rig:
     operators: list[Operator] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.cluster.kubectl("apply", "--server-side", "-f", str(CHECKOUT / "crds"))
-        self.cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        definitions.install(self.cluster)
         self.connection = config.new_client_from_config(str(self.cluster.kubeconfig))  # type: ignore[no-untyped-call]
         self.api = client.CustomObjectsApi(self.connection)
 

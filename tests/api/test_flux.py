@@ -13,7 +13,7 @@ import pytest
 from clew_crds.node import State
 from clew_crds.policy import PolicySpec
 from clew_crds.revision import enforced, revision_name
-from clew_lab.agents import Agents, Behaviour, running_agents
+from clew_lab.agents import Agents, Behaviour
 from clew_lab.cluster import Cluster
 from clew_lab.git_server import serve_repository
 
@@ -33,18 +33,6 @@ def installed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
         flux = Flux(made, repository)
         flux.install()
         yield flux
-
-
-@pytest.fixture(scope="module")
-def everyone(installed: Flux) -> Iterator[Agents]:
-    with running_agents(installed.rig.cluster.kubeconfig) as made:
-        yield made
-
-
-@pytest.fixture
-def agents(everyone: Agents) -> Agents:
-    everyone.behave([])
-    return everyone
 
 
 @pytest.fixture
