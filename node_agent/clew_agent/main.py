@@ -29,6 +29,7 @@ from clew_agent.export.settings import SettingsError
 from clew_agent.inventory.parse import PodsFileError
 from clew_agent.kernel.btf import VMLINUX, NoBtfError
 from clew_agent.loader.handover import LoadError
+from clew_agent.memory import share_heap
 from clew_agent.metrics import AGENT_METRICS, Metric, Metrics, kernel_metrics, read_counters_header, serve_metrics
 from clew_agent.mode import Mode, ModeError, open_mode
 from clew_agent.start import StartError, attach_programs, check_capabilities, only_agent, own_address
@@ -82,6 +83,7 @@ def _wrong(arguments: argparse.Namespace) -> str:
 
 def _run(arguments: argparse.Namespace) -> None:
     began = time.monotonic()
+    share_heap()
     mode = open_mode(arguments)
     with only_agent(arguments.state):
         # Signals are taken from here on: an end while the programs load must end the agent, too.

@@ -37,6 +37,11 @@ class ApiError(Exception):
         super().__init__(message)
         self.status = status
 
+    @property
+    def passes(self) -> bool:
+        """Whether it passes by itself: the server is away, is busy (429), or has just begun (503)."""
+        return self.status in (0, 429, 503)
+
 
 class Api:
     """The API server. All methods may be called by any thread, and raise :class:`ApiError`."""

@@ -28,7 +28,7 @@ from clew_agent.metrics import Metric
 from clew_agent.standing import Standing
 
 MANAGER = "clew-agent"
-_PASSING = (0, 404, 409, 429)  # it is away, the object has just gone, somebody wrote at the same time, or the server is busy
+_RACES = (404, 409)  # the object has just gone, or somebody wrote at the same time
 _LOG = logging.getLogger("clew.cluster")
 
 
@@ -110,7 +110,7 @@ class StatusReporter:
             try:
                 self._api.apply_status(tracing_path(self._node), _document(self._node, status), MANAGER)
             except ApiError as error:
-                if error.status not in _PASSING:
+                if not error.passes and error.status not in _RACES:
                     _LOG.error("the status of NodeTracing %s cannot be written: %s", self._node, error)
                 return failed(time.monotonic(), backoff.pause())
             self._last = told.uid, status

@@ -81,7 +81,7 @@ class NodePolicies:
             except ApiError as error:
                 if error.status == 404:
                     return Verdict(State.FAILED, "RevisionNotFound", f"there is no TracingRevision {name}")
-                if error.status:
+                if not error.passes:
                     _LOG.error("revision %s cannot be read: %s", name, error)
                 return None
         return self._cache[name]

@@ -106,7 +106,7 @@ class Watch(Generic[Kept]):
                 pause = backoff.pause()
                 if error.status == _GONE:
                     self._version = ""
-                elif error.status:
+                elif not error.passes:
                     self._complain(f"{self._resource.path}: {error}")
             self._stopping.wait(pause)
 
