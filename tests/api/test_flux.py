@@ -7,12 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clew_crds.node import State
 from clew_crds.policy import PolicySpec
 from clew_crds.revision import enforced, revision_name
-from clew_lab.agents import Agents, Behaviour, running_agents
+from clew_lab.agents import Agents, Behaviour
 from clew_lab.cluster import Cluster
 from clew_lab.git_server import serve_repository
 
@@ -32,18 +33,6 @@ def installed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
         flux = Flux(made, repository)
         flux.install()
         yield flux
-
-
-@pytest.fixture(scope="module")
-def everyone(installed: Flux) -> Iterator[Agents]:
-    with running_agents(installed.rig.cluster.kubeconfig) as made:
-        yield made
-
-
-@pytest.fixture
-def agents(everyone: Agents) -> Agents:
-    everyone.behave([])
-    return everyone
 
 
 @pytest.fixture
@@ -142,7 +131,7 @@ def test_a_commit_that_a_node_cannot_enforce_is_reported_and_a_revert_recovers(f
     assert (status["observedGeneration"], status["revision"], status["stableRevision"]) == (3, revision(good), revision(good))
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "ratio": (
         {"sampling": {"ratio": "2"}},
         r"""[spec.sampling.ratio: Invalid value: "2": spec.sampling.ratio in body should match '^(0(\.[0-9]{1,9})?|1(\.0{1,9})?)$', """
