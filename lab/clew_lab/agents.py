@@ -14,6 +14,7 @@ import signal
 import ssl
 import sys
 import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -30,7 +31,7 @@ VERSION = "simulated"
 _PATH = f"/apis/{API_VERSION}/nodetracings"
 _AT_ONCE = 32
 _AGAIN = 0.2
-_LAST_WORDS = 5.0
+_TURN = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,26 @@ class Behaviour:
     message: str = ""
     delay: float = 0.0
     functions: tuple[FunctionReport, ...] = ()
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop that can cut its connections at its end. Closed in good order, TLS waits for the server's word, which comes when no
+    loop listens any more, and the socket stays open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
+
+    async def create_connection(self, *given: Any, **named: Any) -> Any:
+        """As it is, and remembered."""
+        transport, protocol = await super().create_connection(*given, **named)
+        self._made.add(transport)
+        return transport, protocol
+
+    def cut(self) -> None:
+        """Cut all connections."""
+        for transport in self._made:
+            transport.abort()
 
 
 class Agents:
@@ -66,7 +87,8 @@ class Agents:
             self._ssl.load_cert_chain(settings.cert_file, settings.key_file)
         self._behaviours = behaviours
         self._kernels = kernels or {}
-        self._loop = asyncio.new_event_loop()
+        self._loop = _Loop()
+        self._ended = asyncio.Event()
         self._session: aiohttp.ClientSession | None = None
         self._seen: dict[str, NodeTracing] = {}
         self._thinking: dict[str, asyncio.Task[None]] = {}
@@ -75,11 +97,8 @@ class Agents:
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set. An API server that is away is waited for."""
         with contextlib.closing(self._loop):
-            work = self._loop.create_task(self._work())
-            threading.Thread(target=self._end, args=(stop, work), daemon=True).start()
-            with contextlib.suppress(asyncio.CancelledError):
-                self._loop.run_until_complete(work)
-            self._loop.run_until_complete(asyncio.sleep(0))  # a connection that was cut off is closed in the loop's next turn
+            threading.Thread(target=self._end, args=(stop,), daemon=True).start()
+            self._loop.run_until_complete(self._work())
 
     def behave(self, behaviours: Sequence[Behaviour]) -> None:
         """Behave otherwise from now on, and answer anew where that differs. For any thread."""
@@ -91,28 +110,31 @@ class Agents:
 
         self._loop.call_soon_threadsafe(change)
 
-    def _end(self, stop: threading.Event, work: asyncio.Task[None]) -> None:
+    def _end(self, stop: threading.Event) -> None:
         stop.wait()
-        self._loop.call_soon_threadsafe(work.cancel)
+        self._loop.call_soon_threadsafe(self._ended.set)
 
     async def _work(self) -> None:
         connector = aiohttp.TCPConnector(limit=_AT_ONCE, ssl=self._ssl)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
         async with aiohttp.ClientSession(self._server, headers=self._headers, connector=connector, timeout=timeout) as self._session:
-            try:
-                while True:
-                    with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                        await self._watch(self._session)
-                    await asyncio.sleep(_AGAIN)
-            finally:
-                thoughts = list(self._thinking.values())
-                for thought in thoughts:
-                    thought.cancel()
-                if self._saying:  # a request that is cut off leaves its connection behind, as below
-                    await asyncio.wait(self._saying, timeout=_LAST_WORDS)
-                for answer in self._saying:
-                    answer.cancel()
-                await asyncio.gather(*thoughts, *self._saying, return_exceptions=True)
+            following = self._loop.create_task(self._follow(self._session))
+            await self._ended.wait()
+            for thought in self._thinking.values():
+                thought.cancel()
+            # A task that is cancelled while it connects leaves its socket open. So none is: connections are cut until all have noticed.
+            while left := [task for task in (following, *self._saying) if not task.done()]:
+                self._loop.cut()
+                await asyncio.wait(left, timeout=_TURN)
+        self._loop.cut()
+        await asyncio.sleep(_TURN)  # sockets are closed in the loop's next turns
+        await following
+
+    async def _follow(self, session: aiohttp.ClientSession) -> None:
+        while not self._ended.is_set():
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                await self._watch(session)
+            await asyncio.sleep(_AGAIN)
 
     async def _watch(self, session: aiohttp.ClientSession) -> None:
         async with session.get(_PATH) as response:
@@ -123,20 +145,14 @@ class Agents:
         query = {"watch": "true", "resourceVersion": listing["metadata"]["resourceVersion"]}
         async with session.get(_PATH, params=query) as response:
             response.raise_for_status()
-            try:
-                async for line in response.content:
-                    event = json.loads(line)
-                    if event["type"] == "ERROR":
-                        return
-                    if event["type"] == "DELETED":
-                        self._seen.pop(event["object"]["metadata"]["name"], None)
-                    else:
-                        self._see(event["object"])
-            except asyncio.CancelledError:
-                # Closed in good order, TLS would wait for the server's word, for which this loop no longer listens.
-                if response.connection is not None and response.connection.transport is not None:
-                    response.connection.transport.abort()
-                raise
+            async for line in response.content:
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    return
+                if event["type"] == "DELETED":
+                    self._seen.pop(event["object"]["metadata"]["name"], None)
+                else:
+                    self._see(event["object"])
 
     def _see(self, document: dict[str, Any]) -> None:
         tracing = NodeTracing.model_validate(document)
@@ -158,7 +174,7 @@ class Agents:
         self._saying.add(answer)
         answer.add_done_callback(self._saying.discard)
         sure = True
-        while (tracing := self._seen.get(node)) is not None and (status := self._says(tracing)) is not None:
+        while not self._ended.is_set() and (tracing := self._seen.get(node)) is not None and (status := self._says(tracing)) is not None:
             # An answer that may have been lost is given again, so that the audit log has it.
             if sure and status == tracing.status:
                 return
