@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from clew_crds.revision import Action, RolloutRequest
-from clew_crds.rollout import OnFailure
 
 from clew_cli.errors import WRONG, CommandError
 from clew_cli.seen import SeenPolicy
@@ -67,8 +66,7 @@ def _no_promote(policy: SeenPolicy) -> str:
 def _no_abort(policy: SeenPolicy) -> str:
     if rolled_out(policy):
         return _not_under_way(policy)
-    stays = policy.spec.rollout.paused or policy.spec.rollout.on_failure is OnFailure.PAUSE
-    if given_up(policy) and (policy.status.rollout.aborted or not stays):
+    if given_up(policy) and (policy.status.rollout.aborted or not policy.spec.rollout.holds_failed):
         return f"{_not_under_way(policy)}; its nodes go back by themselves"
     return ""
 

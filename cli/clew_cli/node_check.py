@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from clew_crds import TracingPolicy, expand
+from clew_crds.answers import answering
 from clew_crds.node import FunctionReport, NodeTracing, State
 from clew_crds.revision import TracingRevision
 
 from clew_cli.terminal import one_line
-from clew_cli.where import report_of
 
 
 class Answer(enum.StrEnum):
@@ -90,8 +90,9 @@ def _refused(tracing: NodeTracing) -> dict[str, tuple[str, FunctionReport]]:
 def _recorded(tracing: NodeTracing, revisions: Mapping[str, TracingRevision]) -> dict[str, str]:
     """Functions that the agent records, each with the first policy that asked for it."""
     found: dict[str, str] = {}
+    answers = answering(tracing)
     for assignment in tracing.spec.policies:
-        report, revision = report_of(tracing, assignment.name), revisions.get(assignment.revision)
+        report, revision = answers.get(assignment.name), revisions.get(assignment.revision)
         if report is not None and revision is not None and report.state is State.READY:
             unrecorded = {one.function for one in report.functions}
             for wish in expand(revision.spec.enforced.kernel_functions):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from clew_crds.answers import Answer, answering
 from clew_crds.node import NodeTracing
 
 from clew_cli.seen import SeenPolicy
 from clew_cli.status_tree import verdict
 from clew_cli.steps import steps
-from clew_cli.where import SILENT, Refusal, places, refusals, report_of
+from clew_cli.where import Refusal, places, refusals
 
 
 def policy_document(policy: SeenPolicy, nodes: Iterable[NodeTracing]) -> dict[str, Any]:
@@ -35,7 +36,9 @@ def policy_document(policy: SeenPolicy, nodes: Iterable[NodeTracing]) -> dict[st
             }
             for step in steps(policy)
         ],
-        "places": [{"revision": one.revision, "state": one.state, "nodes": list(one.nodes)} for one in places(name, newest, tracings)],
+        "places": [
+            {"revision": one.revision, "state": one.state.value, "nodes": list(one.nodes)} for one in places(name, newest, tracings)
+        ],
         "notEnforced": [_refusal(one) for one in refused if not one.function],
         "notRecorded": [{"function": one.function, **_refusal(one)} for one in refused if one.function],
     }
@@ -43,11 +46,13 @@ def policy_document(policy: SeenPolicy, nodes: Iterable[NodeTracing]) -> dict[st
 
 def node_document(tracing: NodeTracing) -> dict[str, Any]:
     """One node: what the agent says, and of each policy that the node was told how far it is there."""
-    status = tracing.status.document()
+    status, answers = tracing.status.document(), answering(tracing)
     told = []
     for assignment in tracing.spec.policies:
-        report = report_of(tracing, assignment.name)
-        told.append(report.document() if report else {"name": assignment.name, "revision": assignment.revision, "state": SILENT})
+        report = answers.get(assignment.name)
+        told.append(
+            report.document() if report else {"name": assignment.name, "revision": assignment.revision, "state": Answer.SILENT.value}
+        )
     return {"name": tracing.metadata.name, "generation": tracing.metadata.generation, **status, "policies": told}
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from clew_crds.node import Assignment, NodeTracing, State
+from clew_crds.answers import Answer, answer, answering, is_behind
+from clew_crds.node import Assignment, NodeTracing, PolicyReport
 
 from clew_cli.outline import Item
 from clew_cli.status_tree import STATE_TONES
 from clew_cli.terminal import Tone, one_line
-from clew_cli.where import SILENT, report_of
 
 UNKNOWN = "not known: the agent has not said"
+_COUNTED = (Answer.PENDING, Answer.READY, Answer.FAILED, Answer.UNSUPPORTED, Answer.SILENT)
+_WORST = (Answer.FAILED, Answer.SILENT, Answer.UNSUPPORTED, Answer.PENDING)
 
 
 def node_item(tracing: NodeTracing) -> Item:
@@ -23,8 +25,8 @@ def node_item(tracing: NodeTracing) -> Item:
 
 
 def _sections(tracing: NodeTracing) -> list[Item]:
-    status = tracing.status
-    policies = tuple(_policy(tracing, assignment) for assignment in tracing.spec.policies)
+    status, answers = tracing.status, answering(tracing)
+    policies = tuple(_policy(assignment, answers.get(assignment.name)) for assignment in tracing.spec.policies)
     lost = tuple(Item(one.name, str(one.count), Tone.WARNING) for one in status.losses)
     overhead = status.overhead
     return [
@@ -38,18 +40,19 @@ def _sections(tracing: NodeTracing) -> list[Item]:
 
 
 def _verdict(tracing: NodeTracing) -> tuple[str, Tone]:
-    if tracing.status.observed_generation < tracing.metadata.generation:
+    if is_behind(tracing):
         return "The agent has not taken up the newest assignment yet", Tone.WARNING
-    states = [report.state if report else SILENT for report in (report_of(tracing, one.name) for one in tracing.spec.policies)]
-    counted = [f"{states.count(state)} {state}" for state in (*State, SILENT) if state in states]
-    worst = next((state for state in (State.FAILED, SILENT, State.UNSUPPORTED, State.PENDING) if state in states), State.READY)
+    answers = answering(tracing)
+    states = [answer(answers.get(one.name)) for one in tracing.spec.policies]
+    counted = [f"{states.count(state)} {state}" for state in _COUNTED if state in states]
+    worst = next((state for state in _WORST if state in states), Answer.READY)
     return f"Policies: {', '.join(counted)}" if states else "No policies", STATE_TONES[worst] if states else Tone.PLAIN
 
 
-def _policy(tracing: NodeTracing, assignment: Assignment) -> Item:
-    report = report_of(tracing, assignment.name)
+def _policy(assignment: Assignment, report: PolicyReport | None) -> Item:
     if report is None:
-        return Item(assignment.name, f"{SILENT}: told {assignment.revision}, the agent has not said anything of it", STATE_TONES[SILENT])
+        silent = f"{Answer.SILENT}: told {assignment.revision}, the agent has not said anything of it"
+        return Item(assignment.name, silent, STATE_TONES[Answer.SILENT])
     message = one_line(report.message)
     pods = f"{report.pods} pod{'' if report.pods == 1 else 's'}"
     text = f"{report.state} ({report.reason}) with {report.revision}, {pods}" + (f": {message}" if message else "")

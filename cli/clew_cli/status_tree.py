@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from clew_crds.node import NodeTracing, State
+from clew_crds.answers import Answer
+from clew_crds.node import NodeTracing
 
 from clew_cli.outline import Item
 from clew_cli.seen import SeenPolicy
 from clew_cli.steps import Progress, Step, condition, given_up, rolled_out, steps
 from clew_cli.terminal import Tone, one_line
-from clew_cli.where import SILENT, Place, Refusal, places, refusals
+from clew_cli.where import Place, Refusal, places, refusals
 
 BAR = 24
 """Columns of a step's bar, without its brackets."""
@@ -18,12 +19,12 @@ BAR = 24
 _NAMES_SHOWN = 6
 _REFUSALS_SHOWN = 20
 
-STATE_TONES = {
-    State.READY.value: Tone.GOOD,
-    State.PENDING.value: Tone.BUSY,
-    State.FAILED.value: Tone.BAD,
-    State.UNSUPPORTED.value: Tone.WARNING,
-    SILENT: Tone.WARNING,
+STATE_TONES: dict[str, Tone] = {
+    Answer.READY: Tone.GOOD,
+    Answer.PENDING: Tone.BUSY,
+    Answer.FAILED: Tone.BAD,
+    Answer.UNSUPPORTED: Tone.WARNING,
+    Answer.SILENT: Tone.WARNING,
 }
 _STEP_TONES = {
     Progress.WAITING: Tone.PLAIN,

@@ -7,12 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from clew_crds.answers import Answer, answer, answering
 from clew_crds.node import NodeTracing, PolicyReport, State
 
-SILENT = "Silent"
-"""Of a node: told the policy's revision, and has not said anything of it."""
-
-_ORDER = (State.READY, State.PENDING, SILENT, State.UNSUPPORTED, State.FAILED)
+_ORDER = (Answer.READY, Answer.PENDING, Answer.SILENT, Answer.UNSUPPORTED, Answer.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +18,7 @@ class Place:
     """Nodes that were told the same revision of a policy, and are equally far with it."""
 
     revision: str
-    state: str
+    state: Answer
     nodes: tuple[str, ...]
 
 
@@ -35,29 +33,22 @@ class Refusal:
     nodes: tuple[str, ...]
 
 
-def report_of(tracing: NodeTracing, policy: str) -> PolicyReport | None:
-    """What the node's agent says of the revision that the node was told, or nothing."""
-    told = {assignment.name: assignment.revision for assignment in tracing.spec.policies}
-    return next((one for one in tracing.status.policies if one.name == policy and one.revision == told.get(policy)), None)
-
-
 def places(policy: str, newest: str | None, nodes: Iterable[NodeTracing]) -> tuple[Place, ...]:
     """The nodes that were told some revision of ``policy``: those with the ``newest`` first, healthy ones before others."""
-    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    found: dict[tuple[str, Answer], list[str]] = defaultdict(list)
     for tracing in nodes:
         for assignment in tracing.spec.policies:
             if assignment.name == policy:
-                report = report_of(tracing, policy)
-                found[assignment.revision, report.state if report else SILENT].append(tracing.metadata.name)
+                found[assignment.revision, answer(answering(tracing).get(policy))].append(tracing.metadata.name)
     ordered = sorted(found, key=lambda key: (key[0] != newest, key[0], _ORDER.index(key[1])))
-    return tuple(Place(revision, str(state), tuple(sorted(found[revision, state], key=_by_numbers))) for revision, state in ordered)
+    return tuple(Place(revision, state, tuple(sorted(found[revision, state], key=_by_numbers))) for revision, state in ordered)
 
 
 def refusals(policy: str, nodes: Iterable[NodeTracing]) -> tuple[Refusal, ...]:
     """What nodes cannot do of the revision that they were told: whole revisions first, then functions by name."""
     found: dict[tuple[str, str, str, str], list[str]] = defaultdict(list)
     for tracing in nodes:
-        report = report_of(tracing, policy)
+        report = answering(tracing).get(policy)
         if report is not None:
             for key in _refused(report):
                 found[key].append(tracing.metadata.name)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,12 +13,12 @@ from typing import Any
 import yaml
 
 from clew_crds.crd import KINDS, Kind, definition
+from clew_crds.made_files import Files, make, with_part
 from clew_crds.reference import reference
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 _HEADER = "# Made from the models in crds/clew_crds by `python -m clew_crds.generate`: edit those.\n"
 _BEGIN = "<!-- Made by `python -m clew_crds.generate`: edit the models. -->\n"
-_END = "<!-- end -->\n"
 
 
 class _Plain(yaml.SafeDumper):
@@ -35,33 +34,17 @@ def definition_text(kind: Kind) -> str:
     return _HEADER + yaml.dump(definition(kind), Dumper=_Plain, sort_keys=False, width=140, allow_unicode=True)
 
 
-def generated(checkout: Path) -> dict[Path, str]:
+def generated(checkout: Path) -> Files:
     """What each file shall hold. ``docs/api.md`` keeps what stands before and after its generated part."""
-    files = {checkout / "crds" / f"{kind.definition_name}.yaml": definition_text(kind) for kind in KINDS}
+    definitions = {checkout / "crds" / f"{kind.definition_name}.yaml": definition_text(kind) for kind in KINDS}
     page = checkout / "docs" / "api.md"
-    before, _, rest = page.read_text().partition(_BEGIN)
-    after = rest.partition(_END)[2]
-    return files | {page: f"{before}{_BEGIN}{reference(KINDS)}{_END}{after}"}
-
-
-def differing(checkout: Path) -> dict[Path, str]:
-    """Those files, with what they shall hold, that are missing or hold something else."""
-    return {path: text for path, text in generated(checkout).items() if not path.is_file() or path.read_text() != text}
+    return {**definitions, page: with_part(page.read_text(), _BEGIN, reference(KINDS))}
 
 
 def main(arguments: Sequence[str] | None = None, checkout: Path = CHECKOUT) -> int:
-    """The command line. With ``--check``, 1 when a file differs."""
-    parser = argparse.ArgumentParser(prog="python -m clew_crds.generate", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when a file differs")
-    check = parser.parse_args(arguments).check
-    files = differing(checkout)
-    for path, text in files.items():
-        if check:
-            print(f"{path.relative_to(checkout)}: differs from the models; run `python -m clew_crds.generate`", file=sys.stderr)
-        else:
-            path.write_text(text)
-            print(path.relative_to(checkout))
-    return 1 if check and files else 0
+    """The command line."""
+    about = (__doc__ or "").splitlines()[0]
+    return make("python -m clew_crds.generate", about, "the models", generated, arguments, checkout)
 
 
 if __name__ == "__main__":

@@ -109,6 +109,11 @@ class Rollout(Model):
         """``progressDeadline`` in nanoseconds."""
         return parse_duration(self.progress_deadline)
 
+    @property
+    def holds_failed(self) -> bool:
+        """Whether nodes keep a revision that has failed, until somebody aborts it."""
+        return self.paused or self.on_failure is OnFailure.PAUSE
+
     @model_validator(mode="after")
     def _steps_grow(self) -> Rollout:
         found = []

@@ -69,7 +69,7 @@ class Rule:
 
     def validation(self) -> dict[str, str]:
         """The rule as an item of ``x-kubernetes-validations``."""
-        entry = {"rule": self.cel, "message": f"{self.part}: {self.allowed}" if self.part else self.allowed}
+        entry = {"rule": self.cel, "message": f"{self.part} must be {self.allowed}" if self.part else self.allowed}
         return entry | {"fieldPath": f".{self.field}"} if self.field else entry
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

@@ -59,7 +59,7 @@ class RolloutStatus(Observed):
     step_started_time: Time | None = None
     """When this step began."""
     last_progress_time: Time | None = None
-    """When a node was last told a revision or answered for one; the progress deadline counts from here."""
+    """Start of progressDeadline: a node was last told, answered Ready or Unsupported, or waiting began. Absent if nothing is awaited."""
     soak_started_time: Time | None = None
     """Since when all nodes of this step have been healthy."""
     failed_revision: ObjectName | None = None

@@ -39,18 +39,6 @@ def parse_duration(text: str) -> int:
     return int(sum(Fraction(Decimal(number)) * _UNITS[unit] for number, unit in _PART.findall(text)))
 
 
-def format_duration(nanoseconds: int) -> str:
-    """The shortest text that ``parse_duration`` reads back as ``nanoseconds``: ``"1m30s"``, ``"50us"``, ``"0s"``."""
-    if nanoseconds < 0:
-        raise ValueError("a duration is not negative")
-    parts = []
-    for unit in ("h", "m", "s", "ms", "us", "ns"):
-        count, nanoseconds = divmod(nanoseconds, _UNITS[unit])
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts) or "0s"
-
-
 def parse_time(text: str) -> datetime:
     """The moment that Kubernetes writes as ``"2026-11-25T10:00:00Z"`` (RFC 3339, UTC, to the microsecond)."""
     if not _matches(TIME_PATTERN, text):

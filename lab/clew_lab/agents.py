@@ -14,14 +14,15 @@ import signal
 import ssl
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-from clew_crds.node import NODE_KIND, NodeStatus, NodeTracing, PolicyReport, State
+from clew_crds.node import NODE_KIND, FunctionReport, Kernel, NodeStatus, NodeTracing, PolicyReport, State
 from clew_crds.policy import API_VERSION
 from kubernetes import client, config
 
@@ -30,13 +31,14 @@ VERSION = "simulated"
 _PATH = f"/apis/{API_VERSION}/nodetracings"
 _AT_ONCE = 32
 _AGAIN = 0.2
+_TURN = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
     """What the agents of the nodes that match ``node`` say of revisions that match ``revision`` (both are patterns, as of a shell).
 
-    ``state`` None: they say nothing at all. ``delay`` is in seconds.
+    ``state`` None: they say nothing at all. ``delay`` is in seconds. ``functions`` are the kernel functions that are not recorded.
     """
 
     node: str = "*"
@@ -45,12 +47,36 @@ class Behaviour:
     reason: str = "Enforced"
     message: str = ""
     delay: float = 0.0
+    functions: tuple[FunctionReport, ...] = ()
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop that can cut its connections at its end. Closed in good order, TLS waits for the server's word, which comes when no
+    loop listens any more, and the socket stays open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
+
+    async def create_connection(self, *given: Any, **named: Any) -> Any:
+        """As it is, and remembered."""
+        transport, protocol = await super().create_connection(*given, **named)
+        self._made.add(transport)
+        return transport, protocol
+
+    def cut(self) -> None:
+        """Cut all connections."""
+        for transport in self._made:
+            transport.abort()
 
 
 class Agents:
-    """All of the simulated agents. Behaviours are tried in order; where none matches, the answer is Ready at once."""
+    """All of the simulated agents. Behaviours are tried in order; where none matches, the answer is Ready at once.
 
-    def __init__(self, kubeconfig: Path, behaviours: Sequence[Behaviour] = ()) -> None:
+    ``kernels`` are what they say of their nodes' kernels, by node; of others nothing.
+    """
+
+    def __init__(self, kubeconfig: Path, behaviours: Sequence[Behaviour] = (), kernels: Mapping[str, Kernel] | None = None) -> None:
         settings = client.Configuration()
         config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings)  # type: ignore[no-untyped-call]
         authorization = settings.get_api_key_with_prefix("BearerToken")
@@ -60,7 +86,9 @@ class Agents:
         if settings.cert_file:
             self._ssl.load_cert_chain(settings.cert_file, settings.key_file)
         self._behaviours = behaviours
-        self._loop = asyncio.new_event_loop()
+        self._kernels = kernels or {}
+        self._loop = _Loop()
+        self._ended = asyncio.Event()
         self._session: aiohttp.ClientSession | None = None
         self._seen: dict[str, NodeTracing] = {}
         self._thinking: dict[str, asyncio.Task[None]] = {}
@@ -69,11 +97,8 @@ class Agents:
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set. An API server that is away is waited for."""
         with contextlib.closing(self._loop):
-            work = self._loop.create_task(self._work())
-            threading.Thread(target=self._end, args=(stop, work), daemon=True).start()
-            with contextlib.suppress(asyncio.CancelledError):
-                self._loop.run_until_complete(work)
-            self._loop.run_until_complete(asyncio.sleep(0))  # a connection that was cut off is closed in the loop's next turn
+            threading.Thread(target=self._end, args=(stop,), daemon=True).start()
+            self._loop.run_until_complete(self._work())
 
     def behave(self, behaviours: Sequence[Behaviour]) -> None:
         """Behave otherwise from now on, and answer anew where that differs. For any thread."""
@@ -85,24 +110,31 @@ class Agents:
 
         self._loop.call_soon_threadsafe(change)
 
-    def _end(self, stop: threading.Event, work: asyncio.Task[None]) -> None:
+    def _end(self, stop: threading.Event) -> None:
         stop.wait()
-        self._loop.call_soon_threadsafe(work.cancel)
+        self._loop.call_soon_threadsafe(self._ended.set)
 
     async def _work(self) -> None:
         connector = aiohttp.TCPConnector(limit=_AT_ONCE, ssl=self._ssl)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
         async with aiohttp.ClientSession(self._server, headers=self._headers, connector=connector, timeout=timeout) as self._session:
-            try:
-                while True:
-                    with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                        await self._watch(self._session)
-                    await asyncio.sleep(_AGAIN)
-            finally:
-                answers = [*self._thinking.values(), *self._saying]
-                for answer in answers:
-                    answer.cancel()
-                await asyncio.gather(*answers, return_exceptions=True)
+            following = self._loop.create_task(self._follow(self._session))
+            await self._ended.wait()
+            for thought in self._thinking.values():
+                thought.cancel()
+            # A task that is cancelled while it connects leaves its socket open. So none is: connections are cut until all have noticed.
+            while left := [task for task in (following, *self._saying) if not task.done()]:
+                self._loop.cut()
+                await asyncio.wait(left, timeout=_TURN)
+        self._loop.cut()
+        await asyncio.sleep(_TURN)  # sockets are closed in the loop's next turns
+        await following
+
+    async def _follow(self, session: aiohttp.ClientSession) -> None:
+        while not self._ended.is_set():
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                await self._watch(session)
+            await asyncio.sleep(_AGAIN)
 
     async def _watch(self, session: aiohttp.ClientSession) -> None:
         async with session.get(_PATH) as response:
@@ -113,20 +145,14 @@ class Agents:
         query = {"watch": "true", "resourceVersion": listing["metadata"]["resourceVersion"]}
         async with session.get(_PATH, params=query) as response:
             response.raise_for_status()
-            try:
-                async for line in response.content:
-                    event = json.loads(line)
-                    if event["type"] == "ERROR":
-                        return
-                    if event["type"] == "DELETED":
-                        self._seen.pop(event["object"]["metadata"]["name"], None)
-                    else:
-                        self._see(event["object"])
-            except asyncio.CancelledError:
-                # Closed in good order, TLS would wait for the server's word, for which this loop no longer listens.
-                if response.connection is not None and response.connection.transport is not None:
-                    response.connection.transport.abort()
-                raise
+            async for line in response.content:
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    return
+                if event["type"] == "DELETED":
+                    self._seen.pop(event["object"]["metadata"]["name"], None)
+                else:
+                    self._see(event["object"])
 
     def _see(self, document: dict[str, Any]) -> None:
         tracing = NodeTracing.model_validate(document)
@@ -138,7 +164,7 @@ class Agents:
         thought = self._thinking.pop(node, None)
         if thought is not None:
             thought.cancel()
-        if _said(self._seen[node], self._behaviours) not in (None, self._seen[node].status):
+        if self._says(self._seen[node]) not in (None, self._seen[node].status):
             self._thinking[node] = self._loop.create_task(self._answer(node))
 
     async def _answer(self, node: str) -> None:
@@ -148,7 +174,7 @@ class Agents:
         self._saying.add(answer)
         answer.add_done_callback(self._saying.discard)
         sure = True
-        while (tracing := self._seen.get(node)) is not None and (status := _said(tracing, self._behaviours)) is not None:
+        while not self._ended.is_set() and (tracing := self._seen.get(node)) is not None and (status := self._says(tracing)) is not None:
             # An answer that may have been lost is given again, so that the audit log has it.
             if sure and status == tracing.status:
                 return
@@ -156,6 +182,26 @@ class Agents:
                 return
             sure = False
             await asyncio.sleep(_AGAIN)
+
+    def _says(self, tracing: NodeTracing) -> NodeStatus | None:
+        """What the node's agent says, once it has looked; None where it says nothing."""
+        reports = []
+        for entry in tracing.spec.policies:
+            behaviour = _behaviour(tracing.metadata.name, entry.revision, self._behaviours)
+            if behaviour.state is None:
+                return None
+            reports.append(
+                PolicyReport(
+                    name=entry.name,
+                    revision=entry.revision,
+                    state=behaviour.state,
+                    reason=behaviour.reason,
+                    message=behaviour.message,
+                    functions=behaviour.functions,
+                )
+            )
+        kernel = self._kernels.get(tracing.metadata.name, Kernel())
+        return NodeStatus(observed_generation=tracing.metadata.generation, agent_version=VERSION, kernel=kernel, policies=tuple(reports))
 
     async def _say(self, node: str, status: NodeStatus) -> bool:
         body = {"apiVersion": API_VERSION, "kind": NODE_KIND, "metadata": {"name": node}, "status": status.document()}
@@ -174,22 +220,10 @@ def _behaviour(node: str, revision: str, behaviours: Sequence[Behaviour]) -> Beh
     return next(fitting, Behaviour())
 
 
-def _said(tracing: NodeTracing, behaviours: Sequence[Behaviour]) -> NodeStatus | None:
-    """What the node's agent says, once it has looked; None where it says nothing."""
-    reports = []
-    for entry in tracing.spec.policies:
-        behaviour = _behaviour(tracing.metadata.name, entry.revision, behaviours)
-        if behaviour.state is None:
-            return None
-        told = {"state": behaviour.state, "reason": behaviour.reason, "message": behaviour.message}
-        reports.append(PolicyReport.model_validate({"name": entry.name, "revision": entry.revision, **told}))
-    return NodeStatus(observed_generation=tracing.metadata.generation, agent_version=VERSION, policies=tuple(reports))
-
-
 @contextlib.contextmanager
-def running_agents(kubeconfig: Path, behaviours: Sequence[Behaviour] = ()) -> Iterator[Agents]:
+def running_agents(kubeconfig: Path, behaviours: Sequence[Behaviour] = (), kernels: Mapping[str, Kernel] | None = None) -> Iterator[Agents]:
     """Agents in a thread of this process while the body runs."""
-    agents, stop = Agents(kubeconfig, behaviours), threading.Event()
+    agents, stop = Agents(kubeconfig, behaviours, kernels), threading.Event()
     thread = threading.Thread(target=agents.run, args=(stop,), name="simulated agents")
     thread.start()
     try:

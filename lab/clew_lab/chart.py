@@ -5,12 +5,11 @@
   key's type is that of its default. A last line of the comment, ``schema: {…}``, adds what JSON Schema can say beyond that. A key with
   commented keys below it is a section; any other mapping is a default like any other.
 
-With ``--check`` it names the files that differ, and writes nothing. Reading is pure; only :func:`main` writes.
+With ``--check`` it names the files that differ, and writes nothing.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -20,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from clew_crds.made_files import Files, make, with_part
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 _CHART = "charts/clew"
 _KEEP = "metadata:\n  annotations:\n    helm.sh/resource-policy: keep\n"
 _BEGIN = "<!-- Made from values.yaml by `python -m clew_lab.chart`: edit that. -->\n"
-_END = "<!-- end -->\n"
 _HINT = "schema: "
 _TYPES = {"bool": "boolean", "int": "integer", "str": "string", "seq": "array", "map": "object"}
 
@@ -130,41 +129,21 @@ def kept(name: str, text: str) -> str:
     return re.sub(r"^metadata:\n", lambda _: _KEEP, text, count=1, flags=re.MULTILINE)
 
 
-def generated(checkout: Path) -> dict[Path, str]:
-    """What each file shall hold. README.md keeps what stands before and after its generated part."""
+def generated(checkout: Path) -> Files:
+    """What each file shall hold. README.md keeps what stands before and after its generated part; a definition that is no more goes."""
     chart = checkout / _CHART
     tops = settings((chart / "values.yaml").read_text())
-    before, _, rest = (chart / "README.md").read_text().partition(_BEGIN)
-    page = f"{before}{_BEGIN}{reference(tops)}{_END}{rest.partition(_END)[2]}"
-    files = {chart / "values.schema.json": schema(tops), chart / "README.md": page}
+    page = chart / "README.md"
+    files: dict[Path, str | None] = dict.fromkeys((chart / "files/crds").glob("*"))
+    files |= {chart / "values.schema.json": schema(tops), page: with_part(page.read_text(), _BEGIN, reference(tops))}
     for source in sorted((checkout / "crds").glob("*.yaml")):
         files[chart / "files/crds" / source.name] = kept(source.name, source.read_text())
     return files
 
 
-def differing(checkout: Path) -> dict[Path, str | None]:
-    """Those files, with what they shall hold, that are missing or hold something else; ``None`` for a definition that is no more."""
-    files = generated(checkout)
-    gone = dict.fromkeys(path for path in (checkout / _CHART / "files/crds").glob("*") if path not in files)
-    return gone | {path: text for path, text in files.items() if not path.is_file() or path.read_text() != text}
-
-
 def main(arguments: Sequence[str] | None = None, checkout: Path = CHECKOUT) -> int:
-    """The command line. With ``--check``, 1 when a file differs."""
-    parser = argparse.ArgumentParser(prog="python -m clew_lab.chart", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when a file differs")
-    check = parser.parse_args(arguments).check
-    files = differing(checkout)
-    for path, text in files.items():
-        if check:
-            print(f"{path.relative_to(checkout)}: differs from its source; run `python -m clew_lab.chart`", file=sys.stderr)
-        elif text is None:
-            path.unlink()
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-            print(path.relative_to(checkout))
-    return 1 if check and files else 0
+    """The command line."""
+    return make("python -m clew_lab.chart", (__doc__ or "").splitlines()[0], "its source", generated, arguments, checkout)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from clew_crds.values import parse_duration
 
@@ -43,9 +44,10 @@ class StartError(RuntimeError):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     arguments = _parser().parse_args(argv)
-    logs.set_up(arguments.log_level)
     try:
-        return _run(arguments)
+        configuration = load_configuration(arguments.kubeconfig)
+        logs.set_up(arguments.log_level)
+        return _run(arguments, configuration)
     except (StartError, ConnectionSettingsError) as error:
         print(f"clew-operator: {error}", file=sys.stderr)
         return 1
@@ -86,12 +88,12 @@ def _seconds(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace, configuration: Any) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     identity = own_identity()
-    api = Api(load_configuration(arguments.kubeconfig), connections=AT_ONCE + 4)
+    api = Api(configuration, connections=AT_ONCE + 4)
     queue, clock = KeyQueue(), SteadyClock()
     metrics, knowledge = Metrics(queue.age), Knowledge(queue)
     namespace = arguments.namespace or own_namespace() or "default"

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,15 @@ shop  Rolling out
 └ not recorded
   └ tcp_sendmsgg  Failed on 1 node (n1): FunctionNotFound: near names: tcp_sendmsg
 """
+
+
+def with_plugin(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """An environment with the checkout's command on PATH, as ``clew`` and as a plugin of kubectl; ``folder`` is for its files."""
+    for name in ("clew", "kubectl-clew"):
+        (folder / name).write_text(f"#!{sys.executable}\nfrom clew_cli.main import main\nraise SystemExit(main())\n")
+        (folder / name).chmod(0o755)
+    code = os.pathsep.join([str(CHECKOUT / "crds"), str(CHECKOUT / "cli")])
+    return {**environment, "PATH": f"{folder}{os.pathsep}{environment['PATH']}", "PYTHONPATH": code}
 
 
 class Running:
@@ -84,12 +93,7 @@ class Rig:
     def __init__(self, cluster: Cluster, folder: Path) -> None:
         self.cluster = cluster
         self._started: list[Running] = []
-        plugin = folder / "kubectl-clew"
-        plugin.write_text(f"#!{sys.executable}\nfrom clew_cli.main import main\nraise SystemExit(main())\n")
-        plugin.chmod(0o755)
-        inherited = cluster.environment
-        code = os.pathsep.join([str(CHECKOUT / "crds"), str(CHECKOUT / "cli")])
-        self.environment = inherited | {"PATH": f"{folder}{os.pathsep}{inherited['PATH']}", "PYTHONPATH": code}
+        self.environment = with_plugin(cluster.environment, folder)
 
     def clew(self, *arguments: str, **environment: str) -> tuple[int, str, str]:
         """Run ``kubectl clew``; exit status, output and errors."""

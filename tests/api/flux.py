@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 from clew_lab.git_server import Repository
 
-from tests.api.operators import CHECKOUT, Document, Rig
+from tests.api.definitions import CHECKOUT
+from tests.api.operators import Document, Rig
 
 SOURCES = ("source.toolkit.fluxcd.io", "v1", "gitrepositories")
 KUSTOMIZATIONS = ("kustomize.toolkit.fluxcd.io", "v1", "kustomizations")

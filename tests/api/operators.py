@@ -19,8 +19,9 @@ from clew_lab.cluster import Cluster
 from kubernetes import client, config, watch
 from urllib3.exceptions import HTTPError
 
+from tests.api import definitions
+
 LEASE_SECONDS = 2
-CHECKOUT = Path(__file__).parents[2]
 POLICIES = ("clew.dev", "v1alpha1", "tracingpolicies")
 LEASES = ("coordination.k8s.io", "v1", "default", "leases")
 REVISIONS = ("clew.dev", "v1alpha1", "tracingrevisions")
@@ -74,9 +75,8 @@ class Rig:
     operators: list[Operator] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.cluster.kubectl("apply", "--server-side", "-f", str(CHECKOUT / "crds"))
-        self.cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-        self.connection = config.new_client_from_config(str(self.cluster.kubeconfig))
+        definitions.install(self.cluster)
+        self.connection = config.new_client_from_config(str(self.cluster.kubeconfig))  # type: ignore[no-untyped-call]
         self.api = client.CustomObjectsApi(self.connection)
 
     def start_operator(self, *flags: str, kubeconfig: Path | None = None, program: Sequence[str] = ("clew_operator.main",)) -> Operator:
@@ -103,16 +103,10 @@ class Rig:
 
     def leader(self, *, other_than: Operator | None = None, timeout: int = 60) -> Operator:
         """The replica that the lease names, as soon as it is one that runs (and another than one that is known); seen by watching."""
-        deadline = time.monotonic() + timeout
-        while (left := int(deadline - time.monotonic())) > 0:
-            with contextlib.suppress(client.ApiException, HTTPError):  # the watch was closed
-                stream = watch.Watch().stream(
-                    self.api.list_namespaced_custom_object, *LEASES, field_selector="metadata.name=clew-operator", timeout_seconds=left
-                )
-                for event in stream:
-                    found = self._named(event["object"])
-                    if found is not None and found is not other_than:
-                        return found
+        for _, lease in _changes(self.api.list_namespaced_custom_object, LEASES, "clew-operator", timeout):
+            found = self._named(lease)
+            if found is not None and found is not other_than:
+                return found
         raise AssertionError(f"no replica led within {timeout} s")
 
     def _named(self, lease: Document) -> Operator | None:
@@ -160,7 +154,9 @@ class Rig:
         return answer
 
     def list(self, kind: tuple[str, str, str]) -> list[Document]:
-        return list(self.api.list_cluster_custom_object(*kind)["items"])
+        answer = self.api.list_cluster_custom_object(*kind)
+        assert isinstance(answer, dict)
+        return list(answer["items"])
 
     def told(self, policy: str) -> dict[str, str]:
         """The revision that each node is told, of those that are told one."""
@@ -173,7 +169,7 @@ class Rig:
 
     def until(self, name: str, holds: Callable[[Document], bool], timeout: int = 60) -> Document:
         """The policy's status as soon as it is one that ``holds``; seen by watching."""
-        return self.object_until(POLICIES, name, lambda one: holds(one.get("status") or {}), timeout)["status"]
+        return dict(self.object_until(POLICIES, name, lambda one: holds(one.get("status") or {}), timeout)["status"])
 
     def tracing_until(self, node: str, holds: Callable[[Document], bool], timeout: int = 60) -> Document:
         """A node's NodeTracing as soon as it is one that ``holds``."""
@@ -181,18 +177,23 @@ class Rig:
 
     def object_until(self, kind: tuple[str, str, str], name: str, holds: Callable[[Document], bool], timeout: int = 60) -> Document:
         """An object of any kind as soon as it is one that ``holds``."""
-        deadline, last = time.monotonic() + timeout, None
-        while (left := int(deadline - time.monotonic())) > 0:
-            with contextlib.suppress(client.ApiException, HTTPError):  # the watch was closed, or what it began from is too old
-                stream = watch.Watch().stream(
-                    self.api.list_cluster_custom_object, *kind, field_selector=f"metadata.name={name}", timeout_seconds=left
-                )
-                for event in stream:
-                    last = event["object"]
-                    if event["type"] in ("ADDED", "MODIFIED") and holds(last):
-                        assert isinstance(last, dict)
-                        return last
+        last = None
+        for change, last in _changes(self.api.list_cluster_custom_object, kind, name, timeout):
+            if change in ("ADDED", "MODIFIED") and holds(last):
+                return last
         raise AssertionError(f"{kind[2]} {name} did not come to what was awaited in {timeout} s; last: {json.dumps(last)}")
+
+
+def _changes(listing: Callable[..., object], place: tuple[str, ...], name: str, timeout: int) -> Iterator[tuple[str, Document]]:
+    """How one object changes, by a watch, until the time is over."""
+    deadline = time.monotonic() + timeout
+    while (left := int(deadline - time.monotonic())) > 0:
+        with contextlib.suppress(client.ApiException, HTTPError):  # the watch was closed, or what it began from is too old
+            events = watch.Watch().stream(  # type: ignore[no-untyped-call]
+                listing, *place, field_selector=f"metadata.name={name}", timeout_seconds=left
+            )
+            for event in events:
+                yield event["type"], event["object"]
 
 
 @contextlib.contextmanager
@@ -223,4 +224,4 @@ def conditions(status: Document) -> dict[str, tuple[str, str, str]]:
 
 def rolled_back(status: Document) -> bool:
     """Whether every node was taken off the revision, and has answered for that."""
-    return "rolled back" in status["message"] and "waiting for" not in status["message"]
+    return status["nodes"]["updated"] == 0 and "waiting for" not in status["message"]

@@ -12,12 +12,13 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector, web
 from clew_lab.cluster import Cluster
 from clew_lab.cluster.components import Files
 
+Found = TypeVar("Found")
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")
 _OF_A_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "host", "date", "server"})
 
@@ -80,7 +81,7 @@ class Proxy:
         self._thread.join()
         self._loop.close()
 
-    def _call(self, work: Coroutine[Any, Any, Any]) -> Any:
+    def _call(self, work: Coroutine[None, None, Found]) -> Found:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     async def _start(self) -> str:

@@ -5,21 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from clew_lab.cluster import Cluster
 
-from tests.api.installed import AGENT, NAMESPACE, NODES, OPERATOR, POLICY, REVISION, administered, agent_pod, tracing
+from tests.api.installed import AGENT, NAMESPACE, NODES, OPERATOR, POLICY, REVISION, agent_pod, tracing
 from tests.api.rest import APPLY_PATCH, GROUP, JSON_PATCH, MERGE_PATCH, Answer, Client, bound_token, until
 
 NOTHING_ELSE = "Clew's agents write the status of NodeTracing and nothing else"
 NO_NODE = "the token names no node: Clew's agents write with the token of their own pod"
 OTHER_NODE = "the agent of node node-a writes the NodeTracing of that node alone"
 DRY = "dryRun=All"
-
-
-@pytest.fixture(scope="module")
-def admin(cluster: Cluster) -> Iterator[Client]:
-    with administered(cluster) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,7 @@ import yaml
 from clew_crds.load import PolicyError, parse_policies
 from clew_lab.cluster import Cluster
 
-from tests.api import definitions
-
+pytestmark = pytest.mark.usefixtures("kinds")
 HEAD = "apiVersion: clew.dev/v1alpha1\nkind: TracingPolicy\nmetadata: {name: p}\nspec:\n"
 TOO_MANY = """The TracingPolicy "p" is invalid:
 * PROBLEM
@@ -54,11 +53,6 @@ BAD_POLICIES = [row for row in BAD if "kind: TracingPolicy\n" in row[1]]
 
 def ids(rows: list[tuple[str, str, str]]) -> list[str]:
     return [bad for bad, _, _ in rows]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _definitions(cluster: Cluster) -> None:
-    definitions.install(cluster)
 
 
 def test_the_table_is_long_enough() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from jsonschema import Draft7Validator
+from jsonschema import Draft7Validator  # type: ignore[import-untyped]  # ships no types
 
 from tests.api.installed import CHART
 from tests.api.rendered import EVERYTHING, helm, rendered, settings

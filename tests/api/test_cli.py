@@ -2,47 +2,24 @@
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import yaml
-from clew_lab.cluster import Cluster
 
 from tests.api.cli_rig import POLICY, REVISION, TREE, Rig
 from tests.api.definitions import install
 
 
-@pytest.fixture(scope="module")
-def rig(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    made = Rig(cluster, tmp_path_factory.mktemp("plugin"))
-    yield made
-    made.end()
-
-
-@pytest.fixture(scope="module")
-def installed(rig: Rig) -> Rig:
-    rig.install()
-    return rig
-
-
-@pytest.fixture
-def soaking(installed: Rig) -> Rig:
-    """The policy soaks in its first step."""
-    installed.say()
-    return installed
-
-
-def test_a_cluster_without_clew(rig: Rig) -> None:
-    # The first test: the fixture `installed` comes after it.
+def test_a_cluster_without_clew(plugin: Rig) -> None:
+    # The first test: the fixture `rolling` comes after it.
     said = "this cluster has no tracingpolicies.clew.dev: Clew is not installed there. Install its chart: helm install clew charts/clew"
-    assert rig.clew("status") == (2, "", f"kubectl clew status: {said}\n")
+    assert plugin.clew("status") == (2, "", f"kubectl clew status: {said}\n")
 
 
-def test_no_policy(rig: Rig) -> None:
-    install(rig.cluster)
-    assert rig.clew("status") == (0, "no TracingPolicy in this cluster: nothing is traced\n", "")
-    assert rig.clew("status", "shop") == (2, "", 'kubectl clew status: there is no TracingPolicy "shop", nor any other\n')
+def test_no_policy(plugin: Rig) -> None:
+    install(plugin.cluster)
+    assert plugin.clew("status") == (0, "no TracingPolicy in this cluster: nothing is traced\n", "")
+    assert plugin.clew("status", "shop") == (2, "", 'kubectl clew status: there is no TracingPolicy "shop", nor any other\n')
 
 
 def test_status_of_policies(soaking: Rig) -> None:

@@ -7,32 +7,8 @@ import re
 import select
 import signal
 import subprocess
-from collections.abc import Iterator
-
-import pytest
-from clew_lab.cluster import Cluster
 
 from tests.api.cli_rig import LONGEST, REVISION, TREE, Rig
-
-
-@pytest.fixture(scope="module")
-def rig(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    made = Rig(cluster, tmp_path_factory.mktemp("plugin"))
-    yield made
-    made.end()
-
-
-@pytest.fixture(scope="module")
-def installed(rig: Rig) -> Rig:
-    rig.install()
-    return rig
-
-
-@pytest.fixture
-def soaking(installed: Rig) -> Rig:
-    """The policy soaks in its first step."""
-    installed.say()
-    return installed
 
 
 def test_wait_ends_when_the_operator_has_carried_it_out(soaking: Rig) -> None:

@@ -21,7 +21,7 @@ from clew_lab.cluster import Cluster
 from clew_operator.writer import AT_ONCE
 
 from tests.api.audit import Write, most_changing, per_object, twice, writes
-from tests.api.operators import REVISIONS, TRACINGS, Rig, conditions, is_true, rig, rolled_back
+from tests.api.operators import REVISIONS, TRACINGS, Document, Rig, conditions, is_true, rig, rolled_back
 from tests.api.proxy import Refusal, proxied
 
 NODES = 20
@@ -66,6 +66,11 @@ class Course:
             assert time.monotonic() < deadline, f"no {times} writes within a minute"
             time.sleep(0.01)
 
+    def until_seen(self) -> Document:
+        """The status as soon as it is of what was applied last."""
+        generation = self.rig.policy("course")["metadata"]["generation"]
+        return self.rig.until("course", lambda one: one["observedGeneration"] == generation)
+
     def finish(self, note: str = "") -> None:
         """Wait for the end, and check it and the way there."""
         generation = self.rig.policy("course")["metadata"]["generation"]
@@ -85,11 +90,12 @@ class Course:
         assert most_changing(writes(self.rig.cluster.audit_log), "course") <= MOST, note
 
     def check_that_nothing_was_written_twice(self, note: str = "") -> None:
+        """Since the last edit: two leaders at one time each tell of what they do."""
         assert twice(self.written()) == [], note
         told = per_object(self.written(), "nodetracings", "clew-operator")
         assert [node for node, times in told.items() if times > 1] == [], note
         listed = self.rig.cluster.kubectl("get", "events.events.k8s.io", "-n", "default", "-o", "json").stdout
-        events = [(one["reason"], one["note"]) for one in json.loads(listed)["items"] if one["regarding"]["name"] == "course"]
+        events = [(one["reason"], one["note"]) for one in json.loads(listed)["items"] if self.newest in one["note"]]
         assert len(events) == len(set(events)), note
 
     def reported(self) -> dict[str, list[tuple[str, str]]]:
@@ -297,16 +303,14 @@ def test_a_clock_that_jumps_ends_no_soak_and_no_deadline(running: Rig, course: C
         clock.write_text(str(hours * 3600))
         # A look of after the jump: it writes that it has seen the edit.
         course.apply(steps=soaking, progressDeadline=f"{10 + hours}m")
-        generation = running.policy("course")["metadata"]["generation"]
-        status = running.until("course", lambda one, seen=generation: one["observedGeneration"] == seen)
+        status = course.until_seen()
         assert (status["step"], status["nodes"]["updated"], status["rollout"]["soakStartedTime"]) == ("1/3", 1, began["soakStartedTime"])
     # Set back, and then started: times that are still to come count as now, so the soak only begins anew.
     assert operator.stop() == 0
     operator = running.start_operator(program=("tests.api.set_clock", str(clock)))
     operator.until_it_leads()
     course.apply(steps=soaking)
-    generation = running.policy("course")["metadata"]["generation"]
-    status = running.until("course", lambda one: one["observedGeneration"] == generation)
+    status = course.until_seen()
     assert (status["step"], status["nodes"]["updated"]) == ("1/3", 1)
     # Set forward, and then started: that can end a soak, but a step without answers is never passed by it.
     assert operator.stop() == 0

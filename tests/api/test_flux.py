@@ -7,18 +7,19 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clew_crds.node import State
 from clew_crds.policy import PolicySpec
 from clew_crds.revision import enforced, revision_name
-from clew_lab.agents import Agents, Behaviour, running_agents
+from clew_lab.agents import Agents, Behaviour
 from clew_lab.cluster import Cluster
 from clew_lab.git_server import serve_repository
 
 from tests.api.audit import Write, per_object, writes
 from tests.api.flux import Flux, condition, manifests
-from tests.api.operators import REVISIONS, Document, is_true, rig
+from tests.api.operators import REVISIONS, Document, is_true, rig, rolled_back
 from tests.api.rest import until
 
 NODES = ("node-0", "node-1", "node-2", "node-3")
@@ -32,18 +33,6 @@ def installed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
         flux = Flux(made, repository)
         flux.install()
         yield flux
-
-
-@pytest.fixture(scope="module")
-def everyone(installed: Flux) -> Iterator[Agents]:
-    with running_agents(installed.rig.cluster.kubeconfig) as made:
-        yield made
-
-
-@pytest.fixture
-def agents(everyone: Agents) -> Agents:
-    everyone.behave([])
-    return everyone
 
 
 @pytest.fixture
@@ -80,10 +69,6 @@ def failing(flux: Flux, agents: Agents, document: Document) -> Document:
     said = flux.judged(commit, "False", "HealthCheckFailed")
     flux.rig.until(document["metadata"]["name"], lambda one: is_true(one, "Stalled", "FunctionNotFound") and rolled_back(one))
     return said
-
-
-def rolled_back(status: Document) -> bool:
-    return "rolled back" in status["message"] and "waiting for" not in status["message"]
 
 
 def why(good: Document) -> str:
@@ -146,7 +131,7 @@ def test_a_commit_that_a_node_cannot_enforce_is_reported_and_a_revert_recovers(f
     assert (status["observedGeneration"], status["revision"], status["stableRevision"]) == (3, revision(good), revision(good))
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "ratio": (
         {"sampling": {"ratio": "2"}},
         r"""[spec.sampling.ratio: Invalid value: "2": spec.sampling.ratio in body should match '^(0(\.[0-9]{1,9})?|1(\.0{1,9})?)$', """
@@ -154,7 +139,7 @@ REFUSED = {
     ),
     "steps": (
         {"rollout": {"steps": [{"nodes": "50%"}, {"nodes": "50%"}, {"nodes": "100%"}]}},
-        "spec.rollout.steps: Invalid value: nodes: more than in the step before",
+        "spec.rollout.steps: Invalid value: nodes must be more than in the step before",
     ),
 }
 

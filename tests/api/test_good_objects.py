@@ -17,19 +17,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.api import definitions
+from tests.api.definitions import CHECKOUT
 
-EXAMPLES = definitions.CHECKOUT / "examples"
+pytestmark = pytest.mark.usefixtures("kinds")
+EXAMPLES = CHECKOUT / "examples"
 FILES = [EXAMPLES / "bookinfo.yaml", *sorted((EXAMPLES / "policies").glob("*.yaml"))]
 
 EXAMPLES_EACH = 300
 
 Document = dict[str, object]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _definitions(cluster: Cluster) -> None:
-    definitions.install(cluster)
 
 
 @pytest.mark.parametrize("path", FILES, ids=[path.name for path in FILES])

@@ -10,15 +10,9 @@ import pytest
 from clew_lab.chart import CHECKOUT
 from clew_lab.cluster import Cluster, components
 
-from tests.api.installed import AGENT, NAMESPACE, NODES, OPERATOR, POLICY, REVISION, administered, agent_pod, tracing
+from tests.api.installed import AGENT, NAMESPACE, NODES, OPERATOR, POLICY, REVISION, agent_pod, tracing
 from tests.api.rest import GROUP, Client, bound_token, until
 from tests.api.rights import rights
-
-
-@pytest.fixture(scope="module")
-def admin(cluster: Cluster) -> Iterator[Client]:
-    with administered(cluster) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from clew_crds.node import State
 from clew_crds.policy import PolicySpec
 from clew_crds.revision import enforced, revision_name
-from clew_lab.agents import Agents, Behaviour, running_agents
+from clew_lab.agents import Agents, Behaviour
 from clew_lab.cluster import Cluster
 
 from tests.api.operators import TRACINGS, Document, Rig, conditions, is_true, rig, rolled_back
@@ -29,18 +29,6 @@ def running(cluster: Cluster) -> Iterator[Rig]:
         cluster.kubectl("create", "-f-", input=json.dumps(guarded))
         made.start_operator()
         yield made
-
-
-@pytest.fixture(scope="module")
-def everyone(running: Rig) -> Iterator[Agents]:
-    with running_agents(running.cluster.kubeconfig) as made:
-        yield made
-
-
-@pytest.fixture
-def agents(everyone: Agents) -> Agents:
-    everyone.behave([])
-    return everyone
 
 
 def spec(size: int) -> Document:

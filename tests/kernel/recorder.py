@@ -29,16 +29,22 @@ def identity_of(message: bytes) -> str:
     return message.split(b" ", 2)[1].rpartition(b"/")[2].decode("latin-1")
 
 
+def head_end(data: bytes) -> int | None:
+    """The length of the head at the start of `data`, or None while that is not known."""
+    blank = _BLANK.search(data)
+    return blank.end() if blank else None
+
+
 def message_end(data: bytes) -> int | None:
     """The length of the request at the start of `data`, or None while that is not known."""
-    blank = _BLANK.search(data)
-    if blank is None:
+    head = head_end(data)
+    if head is None:
         return None
-    if _CHUNKED.search(data, 0, blank.end()):
-        last = _LAST_CHUNK.search(data, blank.end() - 2)
+    if _CHUNKED.search(data, 0, head):
+        last = _LAST_CHUNK.search(data, head - 2)
         return last.end() if last else None
-    length = _LENGTH.search(data, 0, blank.end())
-    return blank.end() + (int(length[1]) if length else 0)
+    length = _LENGTH.search(data, 0, head)
+    return head + (int(length[1]) if length else 0)
 
 
 def _segments_of(connection: socket.socket) -> int:
@@ -112,7 +118,7 @@ class Recorder:
                     with self._news:
                         self.messages[identity] = data[:end]
                         self.segments[identity], before = came - before, came
-                        self.heads.append(data[: _BLANK.search(data).end()])
+                        self.heads.append(data[: head_end(data)])
                         self._news.notify_all()
                     data = data[end:]
                     invited = False

@@ -164,9 +164,9 @@ class Rig:
         if pod.namespace in POLICIES:
             self.await_said(f"pod {pod.namespace}/{pod.name} is traced")
 
-    def start(self, pod: LabPod, service: str, *arguments: str, **options: object) -> "subprocess.Popen[bytes]":
+    def start(self, pod: LabPod, service: str, *arguments: str, **options: object) -> "subprocess.Popen[str]":
         """Run one of the services in a pod."""
-        return pod.popen([sys.executable, str(SERVICES / service), *arguments], **options)
+        return pod.popen([sys.executable, str(SERVICES / service), *arguments], text=True, **options)
 
     def await_said(self, text: str) -> str:
         """Wait until the agent has said something; return the line."""

@@ -33,9 +33,9 @@ def converse(rig: Rig, record: Record, pods: tuple[LabPod, LabPod], requests: in
     before = rig.counters()
     common = [str(seed), str(requests), str(PORT)]
     addresses = [str(server.address), str(server.address6)]
-    serving = rig.start(server, PEER.name, "serve", *common, *options, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    serving = rig.start(server, PEER.name, "serve", *common, *options, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     server.wait_listening(PORT)
-    sending = rig.start(client, PEER.name, "send", *common, *addresses, *options, stderr=subprocess.PIPE, text=True)
+    sending = rig.start(client, PEER.name, "send", *common, *addresses, *options, stderr=subprocess.PIPE)
     _, client_said = sending.communicate()
     server_said, server_failed = serving.communicate()
     assert (sending.returncode, serving.returncode) == (0, 0), f"{server_failed}\n{client_said}"

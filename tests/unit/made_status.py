@@ -52,13 +52,13 @@ def soaking(spec: dict[str, Any] | None = None, generation: int = 3, **rollout: 
 def node(
     name: str, told: dict[str, str] | None = None, reports: Sequence[dict[str, Any]] = (), generation: int = 1, **status: Any
 ) -> NodeTracing:
-    """A node that was ``told`` revisions of policies, and whose agent has answered with ``reports``."""
+    """A node that was ``told`` revisions of policies, and whose agent has answered that with ``reports``."""
     document = {
         "apiVersion": "clew.dev/v1alpha1",
         "kind": "NodeTracing",
         "metadata": {"name": name, "generation": generation},
         "spec": {"policies": [{"name": policy, "revision": revision} for policy, revision in (told or {}).items()]},
-        "status": {"policies": list(reports), **status},
+        "status": {"observedGeneration": generation if reports else 0, "policies": list(reports), **status},
     }
     return read(NodeTracing, document)
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import grpc
-from google.rpc.error_details_pb2 import RetryInfo
+import grpc  # type: ignore[import-untyped]  # ships no types
+from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]  # ships no types
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceServicer, add_TraceServiceServicer_to_server
 
@@ -61,12 +61,12 @@ class Received:
             ]
 
 
-def answer_body(answer: Answer) -> bytes:
+def response_to(answer: Answer) -> ExportTraceServiceResponse:
     response = ExportTraceServiceResponse()
     if answer.rejected:
         response.partial_success.rejected_spans = answer.rejected
         response.partial_success.error_message = "too old"
-    return bytes(response.SerializeToString())
+    return response
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def http_receiver(received: Received, port: int = 0, tls: tuple[str, str] | None
             body = unpack.get(self.headers["Content-Encoding"], bytes)(body)
             headers = {key.lower(): value for key, value in self.headers.items()}
             answer = received.take(self.path, headers, ExportTraceServiceRequest.FromString(body))
-            content = answer_body(answer)
+            content = bytes(response_to(answer).SerializeToString())
             self.send_response(int(answer.status))
             if answer.retry_after is not None:
                 self.send_header("Retry-After", answer.retry_after)
@@ -121,10 +121,10 @@ def grpc_receiver(received: Received, port: int = 0, tls: tuple[bytes, bytes] | 
                     delay.retry_delay.FromMilliseconds(int(float(answer.retry_after) * 1000))
                     context.set_trailing_metadata((("google.rpc.retryinfo-bin", delay.SerializeToString()),))
                 context.abort(grpc.StatusCode[answer.status], "as told")
-            return ExportTraceServiceResponse.FromString(answer_body(answer))
+            return response_to(answer)
 
     server = grpc.server(ThreadPoolExecutor(4), options=(("grpc.so_reuseport", 0),))
-    add_TraceServiceServicer_to_server(Service(), server)
+    add_TraceServiceServicer_to_server(Service(), server)  # type: ignore[no-untyped-call]
     where = f"127.0.0.1:{port}"
     bound = server.add_insecure_port(where) if tls is None else server.add_secure_port(where, grpc.ssl_server_credentials([tls]))
     server.start()

@@ -101,7 +101,7 @@ def test_a_refusal_says_nothing_of_a_policy_that_is_in_force_all_the_same() -> N
 
 def test_some_functions_are_not_recorded() -> None:
     missing = FunctionReport(function="tcp_connect", state=State.FAILED, reason="FunctionNotFound", message="no tcp_connect")
-    message = "1 of 2 kernel functions are not recorded: no tcp_connect"
+    message = "1 of 2 kernel functions is not recorded: no tcp_connect"
     assert report(policy(), in_force(NOT_FOUND)) == said(State.READY, "EnforcedInPart", message, pods=3, functions=(missing,))
 
 

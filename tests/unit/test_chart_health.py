@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from clew_crds.observed import Condition, Truth
 from clew_crds.status import PolicyStatus
-from lupa.lua51 import LuaRuntime
+from lupa.lua51 import LuaRuntime  # type: ignore[import-untyped]  # ships no types
 
 SCRIPT = Path(__file__).parents[2] / "charts/clew/argocd/health.lua"
 WAITING = ("Progressing", "The operator has not seen this generation yet")

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from clew_cli.otlp import Event, Span, read_spans
+from clew_cli.otlp import Event, Span, Value, read_spans
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,7 +41,7 @@ def test_a_whole_span() -> None:
         events=[{"name": "e", "timeUnixNano": "12", "attributes": [attribute("x", intValue="1")]}],
     )
     reading = read_spans([line(span, resource={"attributes": [attribute("service.name", stringValue="shop")]}, scope={"name": "lib"})])
-    attributes = {
+    attributes: dict[str, Value] = {
         "s": "text",
         "i": -9007199254740993,
         "n": 7,

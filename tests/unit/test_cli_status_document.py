@@ -2,13 +2,14 @@
 
 import json
 
+from clew_cli.seen import SeenPolicy
 from clew_cli.status_document import node_document, policy_document
 from clew_crds.node import NodeTracing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit import made_status
-from tests.unit.made_status import BEGAN, NEW, OLD, SeenPolicy, node, report, soaking
+from tests.unit.made_status import BEGAN, NEW, OLD, node, report, soaking
 
 
 def test_a_policy() -> None:
@@ -62,6 +63,12 @@ def test_a_node() -> None:
         "overhead": {"cpuMillicores": 0, "memoryMiB": 0},
         "losses": [],
     }
+
+
+def test_an_old_answer_to_a_revision_that_is_told_again_is_not_shown_as_one() -> None:
+    behind = node("n1", {"shop": NEW}, [report("Ready")], generation=3, observedGeneration=1)
+    assert policy_document(soaking(), [behind])["places"] == [{"revision": NEW, "state": "Silent", "nodes": ["n1"]}]
+    assert node_document(behind)["policies"] == [{"name": "shop", "revision": NEW, "state": "Silent"}]
 
 
 @settings(max_examples=60, deadline=None)

@@ -12,10 +12,13 @@ TRACE = "0a4d000365a8f1e0000007c1000004b0"
 T = 1_705_570_784_250_000_000
 
 
-def span(identifier: str, parent: str, name: str, start_us: int, length_us: int, service: str, kind: str = "server", **more: str) -> Span:
+def span(
+    identifier: str, parent: str, name: str, start_us: int, length_us: int, service: str, kind: str = "server", failure: str = ""
+) -> Span:
     start = T + start_us * 1000
+    status = "error" if failure else "unset"
     resource = {"service.name": service}
-    return Span(TRACE, identifier, parent, name, kind, start, start + length_us * 1000, scope="clew", resource=resource, **more)
+    return Span(TRACE, identifier, parent, name, kind, start, start + length_us * 1000, status, failure, "clew", resource=resource)
 
 
 TALK = [
@@ -24,9 +27,7 @@ TALK = [
     span("019d019e03000000", "019e1e2a02000000", "server:detail_pod->productpage_pod", 1100, 585, "details"),
     span("0000000000000abc", "019d019e03000000", "tcp_sendmsg", 1400, 21, "details", "internal"),
     span("019ec11d05000000", "019e381400000000", "client:productpage_pod->review_svc", 5000, 660, "productpage", "client"),
-    span(
-        "022f019e01000000", "019ec11d05000000", "server:review1_pod->productpage_pod", 5200, 321, "reviews", status="error", message="503"
-    ),
+    span("022f019e01000000", "019ec11d05000000", "server:review1_pod->productpage_pod", 5200, 321, "reviews", failure="503"),
     span("0000000000000def", "deadbeefdeadbeef", "late", 9000, 0, "reviews"),
 ]
 
@@ -67,7 +68,7 @@ def test_duration(nanoseconds: int, text: str) -> None:
 
 def test_what_a_terminal_would_obey_is_replaced() -> None:
     assert clean("a\x1b[31mb\nc\u202ed\u200be\x9b") == "a�[31mb�c�d�e�"
-    [trace] = build_traces([span("01" * 8, "", "x\x1b]0;y\x07", 0, 1, "s\r\n", status="error", message="\x1b[2J")])
+    [trace] = build_traces([span("01" * 8, "", "x\x1b]0;y\x07", 0, 1, "s\r\n", failure="\x1b[2J")])
     printed = render_trace(trace, 120)
     assert all(one == "\n" or one.isprintable() for one in printed)
 

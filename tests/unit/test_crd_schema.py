@@ -139,7 +139,7 @@ def test_a_check_in_cel_is_made_only_of_a_text_of_the_pattern() -> None:
 
 def test_a_part_of_the_items_is_named_by_the_message() -> None:
     rule = Rule("false", "more", "steps", part="nodes")
-    assert rule.validation() == {"rule": "false", "message": "nodes: more", "fieldPath": ".steps"}
+    assert rule.validation() == {"rule": "false", "message": "nodes must be more", "fieldPath": ".steps"}
     assert rule.refusal(3, "steps", 1, "nodes").path == ("steps", 1, "nodes")
     assert rule.refusal(3).path == ("steps",)
 

@@ -52,7 +52,7 @@ def test_a_combination_keeps_its_slot_and_one_that_went_is_not_given_out_again_s
 
 def test_the_circle_of_slots_closes() -> None:
     intent = Intent()
-    seen = []
+    seen: list[int] = []
     for number in range(POLICY_SLOTS + 2):
         intent = intend([policy(f"p{number}", "one")], intent)
         seen += intent.slots.values()

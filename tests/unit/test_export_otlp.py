@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import os
 import socket
@@ -18,16 +17,14 @@ import pytest
 from clew_agent import __version__
 from clew_agent.export.base import Result, Sent
 from clew_agent.export.otlp import make_otlp_sink
-from clew_agent.export.otlp_json import trace_request
 from clew_agent.export.queue import QueuedExporter
 from clew_agent.export.settings import QueueLimits, SettingsError
 from clew_agent.export.verdict import parse_retry_after
 from clew_agent.model import SpanKind
-from google.protobuf.json_format import ParseDict
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.unit.made_spans import make_span
 from tests.unit.otlp_receivers import Answer, Received, grpc_receiver, http_receiver
+from tests.unit.otlp_requests import by_json
 
 TRACE = bytes(range(16))
 POD_A = {"service.name": "productpage", "k8s.pod.name": "a"}
@@ -104,12 +101,7 @@ def test_the_file_says_the_same_as_the_wire(monkeypatch: pytest.MonkeyPatch) -> 
     received = Received()
     with http_receiver(received) as port:
         send(monkeypatch, "http/protobuf", port)
-    document = trace_request(SPANS)
-    for group in document["resourceSpans"]:
-        for span in group["scopeSpans"][0]["spans"]:
-            for key in ("traceId", "spanId", "parentSpanId"):
-                span[key] = base64.b64encode(bytes.fromhex(span[key])).decode()
-    assert ParseDict(document, ExportTraceServiceRequest()) == received.requests[0][2]
+    assert by_json(SPANS) == received.requests[0][2]
 
 
 @TRANSPORTS

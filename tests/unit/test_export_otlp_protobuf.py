@@ -1,16 +1,13 @@
 """Our OTLP encoder against the JSON form of the same spans, which Protobuf's own library reads: the messages must be equal."""
 
-import base64
-
-from clew_agent.export.otlp_json import trace_request
 from clew_agent.export.otlp_protobuf import encode as encode_bytes
 from clew_agent.model import AttributeValue, Span, SpanKind
-from google.protobuf.json_format import ParseDict
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.unit import made_spans
+from tests.unit.otlp_requests import by_json
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 TIMES = st.integers(0, 2**64 - 1)
@@ -40,17 +37,9 @@ SPANS = st.builds(
 
 
 def encode(spans: list[Span]) -> ExportTraceServiceRequest:
-    return ExportTraceServiceRequest.FromString(encode_bytes(spans))
-
-
-def by_json(spans: list[Span]) -> ExportTraceServiceRequest:
-    """The same by way of JSON, whose identifiers OTLP writes in another way than Protobuf."""
-    document = trace_request(spans)
-    for group in document["resourceSpans"]:
-        for span in group["scopeSpans"][0]["spans"]:
-            for key in ("traceId", "spanId", "parentSpanId"):
-                span[key] = base64.b64encode(bytes.fromhex(span[key])).decode()
-    return ParseDict(document, ExportTraceServiceRequest())
+    request = ExportTraceServiceRequest()
+    request.ParseFromString(encode_bytes(spans))
+    return request
 
 
 @given(st.lists(SPANS, max_size=8))

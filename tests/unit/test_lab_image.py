@@ -12,12 +12,6 @@ from clew_lab.config import KERNELS, kernel_named
 RELEASES = {"6.1": "6.1.0-50-amd64", "6.12": "6.12.107+deb13-amd64"}
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return tmp_path / "clew" / "lab"
-
-
 def stub_build(monkeypatch: pytest.MonkeyPatch, *, fails: bool = False) -> list[Path]:
     built: list[Path] = []
 

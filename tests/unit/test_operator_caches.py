@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from clew_operator.caches import Cache
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,11 +79,11 @@ def test_a_watch_that_begins_anew_is_noticed() -> None:
     order=st.randoms(use_true_random=False),
     copies=st.integers(1, 2),
 )
-def test_any_order_of_arrival_ends_at_the_truth(history: list[str], order: object, copies: int) -> None:
+def test_any_order_of_arrival_ends_at_the_truth(history: list[str], order: Random, copies: int) -> None:
     """One object comes and goes; all of it arrives, shuffled and more than once, and so does a list at the end."""
     cache: Cache[int] = Cache()
     arrivals = [(version, what) for version, what in enumerate(history, 1)] * copies
-    order.shuffle(arrivals)  # type: ignore[attr-defined]
+    order.shuffle(arrivals)
     for version, what in arrivals:
         if what == "put":
             cache.put("a", version, version)

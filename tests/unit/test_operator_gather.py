@@ -72,7 +72,7 @@ def test_pods_that_run() -> None:
 
 def test_a_tracing_keeps_its_spec_when_its_status_cannot_be_read() -> None:
     entries = [{"name": "shop", "uid": "u", "revision": "shop-1"}]
-    document = {
+    document: dict[str, Any] = {
         "apiVersion": "clew.dev/v1alpha1",
         "kind": "NodeTracing",
         "metadata": {"name": "n1", "uid": "t1", "generation": 4, "resourceVersion": "77", "ownerReferences": [{"uid": "u1"}]},
@@ -84,7 +84,7 @@ def test_a_tracing_keeps_its_spec_when_its_status_cannot_be_read() -> None:
     assert tracing.status == NodeStatus()
     assert (tracing.metadata.generation, tracing.metadata.owner_references) == (4, ({"uid": "u1"},))
     # The version alone is no change that anyone decides by.
-    assert tracing == read_tracing({**document, "metadata": {**document["metadata"], "resourceVersion": "78"}})  # type: ignore[dict-item]
+    assert tracing == read_tracing({**document, "metadata": {**document["metadata"], "resourceVersion": "78"}})
 
 
 def test_a_revision_that_cannot_be_read_is_none() -> None:

@@ -6,12 +6,16 @@ import logging
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
+import kopf
 import pytest
 from clew_crds.node import Assignment
 from clew_crds.revision import RolloutRequest, TracingRevision
+from clew_crds.status import PolicyStatus
 from clew_operator import health
 from clew_operator.bodies import event_body, lease_body, revision_body, status_body, tracing_body
 from clew_operator.clock import SteadyClock
@@ -151,7 +155,7 @@ def test_bodies() -> None:
         "metadata": {"name": "n1", "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": "u2"}]},
         "spec": {"policies": [{"name": "shop", "uid": "u1", "revision": "shop-1"}]},
     }
-    assert status_body("shop", "u1", _status())["metadata"] == {"name": "shop", "uid": "u1"}
+    assert status_body("shop", "u1", PolicyStatus())["metadata"] == {"name": "shop", "uid": "u1"}
     event = event_body(Event("shop", Severity.WARNING, "Failed", "x" * 2000), "u1", "me", NOW)
     assert (event["metadata"]["namespace"], event["eventTime"], event["type"], len(event["note"])) == (
         "default",
@@ -164,22 +168,18 @@ def test_bodies() -> None:
     assert lease["spec"]["renewTime"] == "2026-11-25T10:00:00.123456Z"
 
 
-def _status() -> object:
-    from clew_crds.status import PolicyStatus
-
-    return PolicyStatus()
-
-
 def test_kopf_keeps_nothing_on_objects() -> None:
     settings = make_settings(Knowledge(KeyQueue()).selectors)
     assert not settings.posting.enabled
     assert settings.peering.standalone
     assert settings.scanning.disabled
     assert settings.persistence.finalizer == "clew.dev/no-finalizer"
-    body: dict[str, object] = {"metadata": {"annotations": {"kopf.zalando.org/last-handled-configuration": "{}"}}}
-    assert settings.persistence.diffbase_storage.fetch(body=body) is None  # type: ignore[arg-type]
-    assert settings.persistence.diffbase_storage.build(body=body) == {}  # type: ignore[arg-type]
-    assert [len(list(zip(range(9), iter(settings.networking.error_backoffs), strict=False))) for _ in "ab"] == [9, 9]  # type: ignore[call-overload]
+    body = kopf.Body({"metadata": {"annotations": {"kopf.zalando.org/last-handled-configuration": "{}"}}})
+    assert settings.persistence.diffbase_storage.fetch(body=body) is None
+    assert settings.persistence.diffbase_storage.build(body=body) == {}
+    delays = settings.networking.error_backoffs
+    assert isinstance(delays, Iterable)
+    assert [len(list(islice(delays, 9))) for _ in "ab"] == [9, 9]
 
 
 @pytest.mark.parametrize(

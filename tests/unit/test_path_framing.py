@@ -1,7 +1,5 @@
 """The request path follows the framing vectors as the twin does, whichever side the pod is on, however the bytes are cut."""
 
-from collections.abc import Iterator
-
 import pytest
 from clew_agent.records import Outcome, Role
 
@@ -30,12 +28,6 @@ DIFFERENCES = {
     ("framing-response-nobody-asked-for", Role.CLIENT): (State.HEAD, State.UNTIL_CLOSE),
 }
 NOT_SEEN = {"framing-upgrade-refused-after-pipelining": 1}  # requests that are behind the place where it stops
-
-
-@pytest.fixture(scope="module")
-def path() -> Iterator[Path]:
-    with Path() as running:
-        yield running
 
 
 def _play(path: Path, case: FramingCase, role: Role, piece: int) -> Exchange:

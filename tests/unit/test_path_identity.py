@@ -1,7 +1,5 @@
 """What requests are called and what goes on: identifiers, flags, tracestate, adoption, sampling, and what is left alone."""
 
-from collections.abc import Iterator
-
 import pytest
 from clew_agent.records import Outcome, Role
 
@@ -13,15 +11,10 @@ TRACE, PARENT = "12" * 16, "34" * 8
 STRUCTURED = bytes.fromhex("0a0000016553f100000001c100000064")  # host, 1700000000 s, number 1, tag, process 100
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Path]:
-    with Path() as path:
-        yield path
-
-
 @pytest.fixture
-def path(running: Path) -> Path:
-    return running.reset()
+def path(path: Path) -> Path:
+    """Each test begins where nothing has happened."""
+    return path.reset()
 
 
 def _request(flags: str = "01", *fields: str) -> bytes:

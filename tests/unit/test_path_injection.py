@@ -2,9 +2,7 @@
 
 import random
 import re
-from collections.abc import Iterator
 
-import pytest
 from clew_agent.records import Role
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,12 +16,6 @@ from tests.truth.path_strategies import Dialogue, dialogues, scattered, spoiled
 
 DICE = st.integers(0, 1 << 32).map(random.Random)
 FIELD = re.compile(rb"traceparent: 00-[0-9a-f]{32}-[0-9a-f]{16}-01\r\n")
-
-
-@pytest.fixture(scope="module")
-def path() -> Iterator[Path]:
-    with Path() as running:
-        yield running
 
 
 def _play(exchange: Exchange, dialogue: Dialogue, dice: random.Random) -> None:

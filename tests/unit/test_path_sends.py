@@ -5,9 +5,8 @@ has no room for is freed, and its length, with whatever was put into it, taken o
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import pytest
 from clew_agent.records import Outcome, Role
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,12 +20,6 @@ LIMIT = 64000
 OVERHEAD = 2048  # of a send buffer, what a segment's bookkeeping may take
 EAGAIN = -11
 DROP, PASS = 0, 1  # enum sk_action
-
-
-@pytest.fixture(scope="module")
-def path() -> Iterator[Path]:
-    with Path() as running:
-        yield running
 
 
 class Sender:
@@ -118,11 +111,11 @@ def test_a_head_that_does_not_go_at_all(path: Path) -> None:
 def test_a_head_that_goes_without_its_fields_is_the_last(path: Path) -> None:
     """The system is out of memory for TCP: the application is told of fewer bytes than went, and would send some again."""
     sender = Sender(path.reset())
-    assert sender.send([GET], LIMIT, takes=lambda length, _: length - 2) == len(GET) - 2
+    assert sender.send([GET], LIMIT, takes=all_but(2)) == len(GET) - 2
     assert path.counters() == {"connections": 1, "client_requests": 1, "injected": 1, "send_cut": 1, "framing_lost": 1}
     for cut in (3, 72, 80):
         sender = Sender(path.reset())
-        sender.send([GET + GET], LIMIT, takes=lambda length, _, cut=cut: length - cut)
+        sender.send([GET + GET], LIMIT, takes=all_but(cut))
         assert path.counters()["send_torn"] == 1
         answer = path.message(sender.connection, [GET])
         assert (answer.result, answer.data) == (DROP, GET)
@@ -136,6 +129,11 @@ def test_a_send_of_which_nothing_goes_is_not_torn(path: Path) -> None:
     assert "send_torn" not in path.counters()
     assert sender.send([GET], LIMIT) == len(GET)
     assert sender.wire == GET
+
+
+def all_but(lost: int) -> Callable[[int, int], int]:
+    """A send that takes everything but its last bytes, whatever room there is."""
+    return lambda length, room: length - lost
 
 
 def by_segments(segment: int, overhead: int) -> Callable[[int, int], int]:

@@ -1,7 +1,5 @@
 """Which request a thread works for (bpf/context.h, bpf/threads.c): every rule by which a unit has a context, gets or loses it."""
 
-from collections.abc import Iterator
-
 import pytest
 from clew_agent.records import RequestRecord, Role
 
@@ -16,15 +14,10 @@ NONE = b""
 NO_PARENT = bytes(8)
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Path]:
-    with Path() as path:
-        yield path
-
-
 @pytest.fixture
-def path(running: Path) -> Path:
-    return running.reset()
+def path(path: Path) -> Path:
+    """Each test begins where nothing has happened."""
+    return path.reset()
 
 
 def _serve(path: Path, by: Thread = MAIN, request: bytes = GET) -> int:

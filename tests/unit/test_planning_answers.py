@@ -1,7 +1,8 @@
 """What a NodeTracing says of a revision."""
 
 import pytest
-from clew_operator.planning.answers import Answer, NodeView, records
+from clew_crds.answers import Answer
+from clew_operator.planning.answers import NodeView, records
 from clew_operator.planning.world import Plan
 
 from tests.unit.planning_world import Cluster

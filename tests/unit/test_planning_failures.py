@@ -58,6 +58,15 @@ def test_where_nothing_was_stable_before_the_policy_is_taken_off() -> None:
     cluster.looks()
     assert cluster.told("shop") == {}
     assert "; rolled back to nothing, as no revision was stable before; " in cluster.statuses["shop"].message
+    assert cluster.take_events()[-1] == ("RolledBack", f"no node has {revision} any longer, nor another: none was stable before")
+
+
+def test_a_cause_that_ends_with_a_question_is_a_sentence_of_its_own() -> None:
+    cluster, _, newest, (first, _) = rolling(onFailure="Pause")
+    cluster.answer(first, state="Failed", reason="FunctionNotFound", message="did you mean tcp_sendmsg?")
+    cluster.looks()
+    said = f"{first}: FunctionNotFound: did you mean tcp_sendmsg? Stopped with 2 nodes on {newest}; edit the policy, or run"
+    assert cluster.statuses["shop"].message == f"{said} `kubectl clew retry shop`"
 
 
 def test_on_failure_pause_stops_where_it_is() -> None:

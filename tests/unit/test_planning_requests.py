@@ -28,7 +28,7 @@ def test_promote_ends_the_soak_of_its_step_and_of_no_other() -> None:
     cluster.looks()
     assert (cluster.statuses["shop"].step, cluster.reason("shop")) == ("2/3", "Soaking")
     assert cluster.take_events() == [
-        ("Promoted", "step 1 of 3 is not soaked any longer, once all of its nodes are ready"),
+        ("Promoted", "step 1 of 3 ends as soon as all of its nodes are ready, without the rest of its soak"),
         ("StepStarted", f"step 2 of 3: {newest} on 2 of 4 nodes"),
     ]
 

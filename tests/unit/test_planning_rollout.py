@@ -21,6 +21,13 @@ def test_a_revision_is_made_before_any_node_is_told(cluster: Cluster) -> None:
     )
 
 
+@pytest.mark.parametrize(("steps", "said"), [([{"nodes": "100%"}], "1 step"), (THREE_STEPS, "3 steps")])
+def test_the_first_event_says_how_many_steps_there_are(cluster: Cluster, steps: list[dict[str, str]], said: str) -> None:
+    revision = cluster.apply("shop", rollout={"steps": steps})
+    cluster.looks()
+    assert cluster.take_events() == [("RolloutStarted", f"{revision} goes out in {said}")]
+
+
 def test_steps_grow_each_after_its_soak(cluster: Cluster) -> None:
     revision = cluster.apply("shop", rollout={"steps": THREE_STEPS, "maxUnavailable": "100%"})
     sizes = []

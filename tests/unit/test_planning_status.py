@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from clew_crds.observed import Condition
+from clew_crds.observed import Condition, Truth
 from clew_operator.planning.conditions import Standing, Verdict, conditions
 
 from tests.unit.planning_world import THREE_STEPS, Cluster
@@ -36,7 +36,7 @@ def test_one_condition_is_true_and_ready_says_why_it_is_not(standing: Standing) 
 
 
 def test_conditions_of_unknown_types_are_not_kept() -> None:
-    old = Condition(type="Other", status="True", last_transition_time="2026-11-25T09:00:00Z", reason="Old")
+    old = Condition(type="Other", status=Truth.TRUE, last_transition_time="2026-11-25T09:00:00Z", reason="Old")
     assert len(conditions(Verdict(Standing.READY, "RolledOut", ""), 1, (old,), "2026-11-25T10:00:00Z")) == 3
 
 

@@ -99,7 +99,7 @@ def test_what_is_remembered_of_a_request_is_what_its_bytes_say(drawn: list[tuple
         record = DECODE(cut(pack("request_record", values), length))
         assert isinstance(record, RequestRecord)
         assert (record.request.pid, record.request.status, record.parent_id) == (values["pid"], values["status"], values["parent_id"])
-        assert record.request.target == bytes(values["target"])[:length]  # type: ignore[arg-type]  # an array's value is bytes
+        assert record.request.target == bytes(values["target"])[:length]
 
 
 @given(member_values("function_record"), st.binary(max_size=40), st.binary(max_size=8))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clew_agent.records import Record
 from clew_agent.spans.parent import Holding, Settled, release, settle
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,14 +79,15 @@ FUNCTIONS = st.builds(
 
 
 @given(st.lists(st.lists(REQUESTS | FUNCTIONS, max_size=6), max_size=6))
-def test_every_record_comes_out_once_and_only_ends_grow(batches: list[list[object]]) -> None:
-    state, out = Holding(), []
+def test_every_record_comes_out_once_and_only_ends_grow(batches: list[list[Record]]) -> None:
+    state = Holding()
+    out: list[Record] = []
     for now, batch in enumerate(batches):
-        state, settled = settle(state, batch, now_ns=now, hold_ns=2, limit=3)  # type: ignore[arg-type]  # lists are invariant
+        state, settled = settle(state, batch, now_ns=now, hold_ns=2, limit=3)
         out.extend(settled.records)
         assert len(state.held) <= 3
         assert len(state.latest) <= 3
     out.extend(release(state)[1].records)
     came = [record for batch in batches for record in batch]
-    assert sorted(record.start_ns for record in out) == sorted(record.start_ns for record in came)  # type: ignore[attr-defined]  # records
-    assert sum(record.end_ns for record in out) >= sum(record.end_ns for record in came)  # type: ignore[attr-defined]  # records
+    assert sorted(record.start_ns for record in out) == sorted(record.start_ns for record in came)
+    assert sum(record.end_ns for record in out) >= sum(record.end_ns for record in came)

@@ -43,8 +43,8 @@ SENDMSG = FunctionLayout(
 INVENTORY = Inventory((PRODUCT, DETAILS, LONE), {ip_address("10.96.0.5"): "reviews", ip_address("10.0.0.2"): "details-svc"})
 
 
-def facts(style: NamingStyle = NamingStyle.FLOW, **options: bool) -> Facts:
-    return make_facts(INVENTORY, {1: PRODUCT}, {0: SENDMSG}, OFFSET, {1: style}, {"host.name": "n1"}, SpanOptions(**options))
+def facts(style: NamingStyle = NamingStyle.FLOW, pod_names: bool = False) -> Facts:
+    return make_facts(INVENTORY, {1: PRODUCT}, {0: SENDMSG}, OFFSET, {1: style}, {"host.name": "n1"}, SpanOptions(pod_names=pod_names))
 
 
 def spans(*records: bytes, known: Facts | None = None) -> list[Span]:
@@ -112,18 +112,20 @@ def test_a_server_a_client_and_a_function() -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "remote", "options", "name"),
+    ("role", "remote", "pod_names", "name"),
     [
-        (1, "10.0.0.2", {}, "server:productpage->details"),
-        (1, "10.0.0.2", {"pod_names": True}, "server:productpage-7d4-x2x->details-5f-abc"),
-        (1, "10.0.0.3", {}, "server:productpage->lone"),
-        (1, "fd00::9", {}, "server:productpage->NONE"),
-        (2, "10.96.0.5", {}, "client:productpage->reviews"),
-        (2, "198.51.100.7", {}, "client:productpage->NONE"),
+        (1, "10.0.0.2", False, "server:productpage->details"),
+        (1, "10.0.0.2", True, "server:productpage-7d4-x2x->details-5f-abc"),
+        (1, "10.0.0.3", False, "server:productpage->lone"),
+        (1, "fd00::9", False, "server:productpage->NONE"),
+        (2, "10.96.0.5", False, "client:productpage->reviews"),
+        (2, "198.51.100.7", False, "client:productpage->NONE"),
     ],
 )
-def test_flow_names(role: int, remote: str, options: dict[str, bool], name: str) -> None:
-    assert [span.described.name for span in spans(raw(request(role, remote_address=address(remote))), known=facts(**options))] == [name]
+def test_flow_names(role: int, remote: str, pod_names: bool, name: str) -> None:
+    assert [
+        span.described.name for span in spans(raw(request(role, remote_address=address(remote))), known=facts(pod_names=pod_names))
+    ] == [name]
 
 
 def test_http_names() -> None:

@@ -7,6 +7,7 @@ so that no key needs to be made beforehand. Its private key also signs the token
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from clew_lab.cluster.build import STAGES
 from clew_lab.cluster.ports import Ports
@@ -35,7 +36,7 @@ PLAYED, PLAYED_BY_KWOK = "kwok.x-k8s.io/node", "fake"
 _NODE_LEASE_SECONDS = 200  # kwok renews at a quarter of it: leases of 1,000 nodes are 20 writes a second
 _MASTERS = frozenset({ADMIN, "kwok"})
 _WRITES = ["create", "update", "patch", "delete", "deletecollection"]
-AUDIT_POLICY = {
+AUDIT_POLICY: dict[str, Any] = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
     "omitStages": ["RequestReceived"],

@@ -89,7 +89,8 @@ def _verdict(policy: TracingPolicy, functions: Sequence[FunctionReport]) -> Verd
     if not functions:
         return Verdict(State.READY, "Enforced", "")
     if len(functions) < _asked(policy):
-        message = f"{len(functions)} of {_asked(policy)} kernel functions are not recorded: {functions[0].message}"
+        are = "is" if len(functions) == 1 else "are"
+        message = f"{len(functions)} of {_asked(policy)} kernel functions {are} not recorded: {functions[0].message}"
         return Verdict(State.READY, "EnforcedInPart", message)
     first = next((one for one in functions if one.state is State.FAILED), functions[0])
     return Verdict(first.state, first.reason, f"none of the kernel functions is recorded: {first.message}")

@@ -1,30 +1,14 @@
-"""What a node was told of a policy, and what its agent has answered to that.
-
-An answer counts only for the revision that it names, and no data is not health: a node is healthy when it says so, never before.
-Names alone do not always tell: a node that is told X, Y and X again may show its old answer to X until its agent has looked. So when a
-status is behind the node's spec though every report in it fits, its answers are taken for old ones. Otherwise it is another policy's
-change that the agent has not seen yet, and this policy's answer stands.
-"""
+"""What a node was told of a policy, and what its agent has answered to that (by the rules of ``clew_crds.answers``)."""
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from clew_crds.answers import Answer, answer, answering, is_behind
 from clew_crds.node import Assignment, NodeTracing, PolicyReport
 
 from clew_operator.planning.world import NodeFacts
-
-
-class Answer(enum.StrEnum):
-    """How far a node is with what it was told."""
-
-    SILENT = "Silent"
-    PENDING = "Pending"
-    READY = "Ready"
-    FAILED = "Failed"
-    UNSUPPORTED = "Unsupported"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +50,16 @@ class NodeRecord:
 
     facts: NodeFacts
     entries: Mapping[str, Assignment]
-    reports: Mapping[str, PolicyReport]
+    said: Mapping[str, str]
+    answers: Mapping[str, PolicyReport]
     behind: bool
-    unexplained: bool
-    """Whether the status is behind the spec though every report fits it."""
 
     def view(self, policy: str, uid: str) -> NodeView:
         """The node as this policy sees it. An entry of a policy that was deleted and made again is not this one's."""
-        entry, report = self.entries.get(policy), self.reports.get(policy)
+        entry = self.entries.get(policy)
         told = entry.revision if entry is not None and entry.uid == uid else None
-        said = report.revision if report is not None else None
-        if report is None or told is None or said != told or self.unexplained:
-            return NodeView(self.facts.name, self.facts.ready, told, said=said, behind=self.behind)
-        return NodeView(self.facts.name, self.facts.ready, told, Answer(report.state.value), said, report, self.behind)
+        report = self.answers.get(policy) if told is not None else None
+        return NodeView(self.facts.name, self.facts.ready, told, answer(report), self.said.get(policy), report, self.behind)
 
 
 def records(nodes: Mapping[str, NodeFacts], tracings: Mapping[str, NodeTracing]) -> tuple[NodeRecord, ...]:
@@ -88,9 +69,7 @@ def records(nodes: Mapping[str, NodeFacts], tracings: Mapping[str, NodeTracing])
 
 def _record(facts: NodeFacts, tracing: NodeTracing | None) -> NodeRecord:
     if tracing is None:
-        return NodeRecord(facts, {}, {}, False, False)
+        return NodeRecord(facts, {}, {}, {}, behind=False)
     entries = {entry.name: entry for entry in tracing.spec.policies}
-    reports = {report.name: report for report in tracing.status.policies}
-    behind = tracing.status.observed_generation < tracing.metadata.generation
-    fits = {name: entry.revision for name, entry in entries.items()} == {name: report.revision for name, report in reports.items()}
-    return NodeRecord(facts, entries, reports, behind, behind and fits)
+    said = {report.name: report.revision for report in tracing.status.policies}
+    return NodeRecord(facts, entries, said, answering(tracing), is_behind(tracing))

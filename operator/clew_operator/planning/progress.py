@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from clew_crds.answers import Answer
 from clew_crds.status import NodeCounts
 
-from clew_operator.planning.answers import Answer, NodeView
+from clew_operator.planning.answers import NodeView
 from clew_operator.planning.case import Case, Memory, Phase
 
 

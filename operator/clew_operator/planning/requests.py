@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 from clew_crds.node import State
 from clew_crds.revision import Action, RolloutRequest
-from clew_crds.rollout import OnFailure
 from clew_crds.values import format_time
 
 from clew_operator.planning.answers import NodeView
@@ -52,8 +51,7 @@ def _refusal(case: Case, memory: Memory, request: RolloutRequest) -> str:
         return "the rollout is paused; set spec.rollout.paused to false first" if case.rollout.paused else ""
     if request.action is Action.ABORT:
         if phase is Phase.FAILED:
-            kept = case.rollout.paused or case.rollout.on_failure is OnFailure.PAUSE
-            return "" if kept and not memory.state.aborted else f"{case.newest} is being rolled back already"
+            return "" if case.rollout.holds_failed and not memory.state.aborted else f"{case.newest} is being rolled back already"
         return "" if phase is Phase.ROLLING else "no rollout is under way"
     if phase is not Phase.ROLLING:
         return "no rollout is under way"
@@ -62,7 +60,7 @@ def _refusal(case: Case, memory: Memory, request: RolloutRequest) -> str:
 
 def _promoted(case: Case, memory: Memory) -> Handled:
     state = memory.state.model_copy(update={"promoted_step": memory.state.step})
-    message = f"step {state.step} of {state.steps} is not soaked any longer, once all of its nodes are ready"
+    message = f"step {state.step} of {state.steps} ends as soon as all of its nodes are ready, without the rest of its soak"
     return Handled(replace(memory, state=state), (Event(case.name, Severity.NORMAL, "Promoted", message),))
 
 

@@ -83,7 +83,8 @@ def _recalled(case: Case, status: PolicyStatus) -> tuple[Memory, tuple[Event, ..
     state = RolloutStatus(step=first_step(case), steps=steps, step_started_time=format_time(case.now), handled_request=handled)
     memory = Memory(state, status.stable_revision, count(case.newest, case.nodes, 0))
     back = memory.phase(case.newest) is Phase.STEADY
-    what = f"all nodes go back to {case.newest}, which is stable" if back else f"{case.newest} goes out in {steps} steps"
+    going = f"{case.newest} goes out in {steps} step{'' if steps == 1 else 's'}"
+    what = f"all nodes go back to {case.newest}, which is stable" if back else going
     return memory, (Event(case.name, Severity.NORMAL, "RolloutStarted", what),)
 
 

@@ -70,13 +70,18 @@ def converging(case: Case, memory: Memory, progress: Progress, nodes: Sequence[N
 def degraded(case: Case, cause: Failure, progress: Progress, nodes: Sequence[NodeView]) -> str:
     """A stable revision that a node cannot enforce any longer, or a new node cannot enforce at all."""
     said = cut(f"{cause.node}: {cause.reason}: {cause.message}", 240)
-    return f"{said}; {steady(case, progress, nodes)}; it is the stable revision: mend the node, or edit the policy"
+    return f"{_then(said, steady(case, progress, nodes))}; it is the stable revision: mend the node, or edit the policy"
 
 
 def stalled(case: Case, memory: Memory, cause: str, nodes: Sequence[NodeView]) -> str:
     """A revision that failed or was aborted: why, what was done about it, and what to do."""
     advice = f"edit the policy, or run `kubectl clew retry {case.name}`"
-    return f"{cut(cause, 240)}; {cut(_consequence(case, memory, nodes), 360)}; {advice}"
+    return f"{_then(cut(cause, 240), cut(_consequence(case, memory, nodes), 360))}; {advice}"
+
+
+def _then(said: str, more: str) -> str:
+    """One sentence, or two where the first has its own end: agents ask ``did you mean tcp_sendmsg?``."""
+    return f"{said} {more[0].upper()}{more[1:]}" if said.endswith(("?", ".")) else f"{said}; {more}"
 
 
 def _consequence(case: Case, memory: Memory, nodes: Sequence[NodeView]) -> str:

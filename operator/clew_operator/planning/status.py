@@ -79,9 +79,8 @@ def transitions(case: Case, before: PolicyStatus, now: PolicyStatus) -> tuple[Ev
     if _is_stalled(now) and (not _is_stalled(before) or before.revision != now.revision) and is_ != "Aborted":
         events.append(Event(case.name, Severity.WARNING, is_, now.message))
     if _is_stalled(now) and before.revision == now.revision and before.nodes.updated and not now.nodes.updated:
-        message = f"no node has {now.revision} any longer; " + (
-            f"{now.stable_revision} is back" if now.stable_revision else "none has another"
-        )
+        back = f"; {now.stable_revision} is back" if now.stable_revision else ", nor another: none was stable before"
+        message = f"no node has {now.revision} any longer{back}"
         events.append(Event(case.name, Severity.NORMAL, "RolledBack", message))
     return tuple(events)
 

@@ -228,9 +228,9 @@ def thread(relay: Relay, listener: socket.socket) -> None:
 def helper(relay: Relay, listener: socket.socket) -> None:
     """A thread for each connection, and another one for each call of the upstream."""
 
-    def delegate(*arguments: bytes) -> bytes:
+    def delegate(target: bytes, fields: bytes = b"") -> bytes:
         answers: list[bytes] = []
-        worker = threading.Thread(target=lambda: answers.append(relay.call(*arguments)))
+        worker = threading.Thread(target=lambda: answers.append(relay.call(target, fields)))
         worker.start()
         worker.join()
         return answers[0]
@@ -248,11 +248,11 @@ def borrow(relay: Relay, listener: socket.socket) -> None:
 def mixed(relay: Relay, listener: socket.socket) -> None:
     """A thread for each connection, which first has a helper of its own do something, then calls by a pool that grows."""
 
-    def delegate(*arguments: bytes) -> bytes:
+    def delegate(target: bytes, fields: bytes = b"") -> bytes:
         worker = threading.Thread(target=int)
         worker.start()
         worker.join()
-        return relay.pool.submit(relay.call, *arguments).result()
+        return relay.pool.submit(relay.call, target, fields).result()
 
     relay.ask = delegate
     thread(relay, listener)
