@@ -1,7 +1,9 @@
-"""Images that the nodes themselves need, from Debian's programs and our own build: the pod sandbox, CoreDNS, and a shell for tests."""
+"""Images that the nodes themselves need, of programs of Debian's and our own build: the sandbox of pods, CoreDNS, a shell for tests."""
 
 import shutil
+import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from clew_lab.image import Image
@@ -12,28 +14,37 @@ from clew_lab.nodes.files import PAUSE_IMAGE
 __all__ = ["SHELL_IMAGE", "write_node_images"]
 
 SHELL_IMAGE = "docker.io/clew/busybox:1"
-"""busybox, whose commands are links to it: enough to serve and ask by HTTP."""
-
-_SHELL_COMMANDS = ("cat", "echo", "env", "hostname", "httpd", "ls", "nslookup", "sh", "sleep", "wget")
+"""busybox with all its commands: enough to serve and ask by HTTP, and to look around."""
 
 
 def write_node_images(target: Path, image: Image, programs: Path) -> list[Path]:
     """Write each image as a tar into `target`, out of the guests' root file system and the nodes' programs; return the tars."""
-    shell = ImageConfig(command=("/bin/sh",), environment={"PATH": "/bin"})
-    made = [
-        (PAUSE_IMAGE, {"pause": image.root / "usr/bin/catatonit"}, ImageConfig(entrypoint=("/pause", "-P"))),
-        (DNS_IMAGE, {"coredns": programs / "coredns"}, ImageConfig(entrypoint=("/coredns",))),
-        (SHELL_IMAGE, {"bin/busybox": image.root / "usr/bin/busybox"}, shell),
-    ]
+    roots: dict[str, tuple[Callable[[Path], None], ImageConfig]] = {
+        PAUSE_IMAGE: (lambda root: _one(root, image.root / "usr/bin/catatonit"), ImageConfig(entrypoint=("/catatonit", "-P"))),
+        DNS_IMAGE: (lambda root: _one(root, programs / "coredns"), ImageConfig(entrypoint=("/coredns",))),
+        SHELL_IMAGE: (
+            lambda root: _shell(root, image.root / "usr/bin/busybox"),
+            ImageConfig(command=("sh",), environment={"PATH": "/bin"}),
+        ),
+    }
     tars = []
-    for name, programs_of_it, config in made:
-        with tempfile.TemporaryDirectory(dir=target) as folder:
-            for path, source in programs_of_it.items():
-                Path(folder, path).parent.mkdir(exist_ok=True)
-                shutil.copy(source, Path(folder, path))
-            if name == SHELL_IMAGE:
-                for command in _SHELL_COMMANDS:
-                    Path(folder, "bin", command).symlink_to("busybox")
-            tars.append(target / f"{name.rpartition('/')[2].partition(':')[0]}.tar")
-            write_image(tars[-1], name, Path(folder), config=config)
+    for number, (name, (fill, config)) in enumerate(roots.items()):
+        with tempfile.TemporaryDirectory(dir=target) as root:
+            fill(Path(root))
+            tars.append(target / f"{number}.tar")
+            write_image(tars[-1], name, Path(root), config=config)
     return tars
+
+
+def _one(root: Path, program: Path) -> None:
+    shutil.copy(program, root / program.name)
+
+
+def _shell(root: Path, busybox: Path) -> None:
+    (root / "bin").mkdir()
+    (root / "tmp").mkdir(mode=0o777)
+    _one(root / "bin", busybox)
+    commands = subprocess.run([busybox, "--list"], check=True, capture_output=True, text=True).stdout.split()
+    for command in commands:
+        if command != busybox.name:
+            (root / "bin" / command).symlink_to(busybox.name)
