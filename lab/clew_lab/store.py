@@ -1,21 +1,20 @@
-"""Things that are built once and kept in the user's cache, each found by the hash of what it was built from.
+"""Things that are built once and kept in the user's cache, each found by a key of what it was built from (:mod:`clew_lab.keys`).
 
 As with guests' images (:mod:`clew_lab.image`): a build appears by one rename, under an exclusive lock, and who runs from it holds a
 shared lock on it, so that nothing is built twice and nothing is removed from under anyone.
 """
 
 import fcntl
-import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from clew_lab.image import cache_dir
 
-__all__ = ["NotBuilt", "Store", "in_use", "key_of"]
+__all__ = ["NotBuilt", "Store", "in_use"]
 
 
 class NotBuilt(RuntimeError):
@@ -91,11 +90,3 @@ def in_use(build: Path) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
-
-
-def key_of(texts: Mapping[str, bytes]) -> str:
-    """Return the hash of named texts, 16 hex digits."""
-    digest = hashlib.sha256()
-    for name, text in sorted(texts.items()):
-        digest.update(f"{name} {len(text)}\n".encode() + text)
-    return digest.hexdigest()[:16]

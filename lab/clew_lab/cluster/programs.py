@@ -6,9 +6,10 @@ from pathlib import Path
 from clew_lab.cluster import build as recipe
 from clew_lab.cluster.toolchain import RECIPE
 from clew_lab.image import cache_dir
-from clew_lab.store import Store, in_use, key_of
+from clew_lab.keys import key_of
+from clew_lab.store import Store, in_use
 
-__all__ = ["build_programs", "clean", "find_programs", "go_cache", "in_use", "recipe_key", "recipe_texts"]
+__all__ = ["build_programs", "clean", "find_programs", "go_cache", "in_use", "recipe_key"]
 
 _MISSING = "the lab's control plane has not been built: run `clew-lab cluster build` (or `make setup`)"
 _STORE = Store("cluster", lambda target: recipe.build(target, go_cache()), _MISSING, "a cluster")
@@ -16,12 +17,8 @@ _STORE = Store("cluster", lambda target: recipe.build(target, go_cache()), _MISS
 
 def recipe_key() -> str:
     """Return the hash of the files that the programs are made from, 16 hex digits."""
-    return key_of({"build.py": Path(recipe.__file__).read_bytes(), **recipe_texts(RECIPE)})
-
-
-def recipe_texts(folder: Path) -> dict[str, bytes]:
-    """Return the files of a recipe, by their paths below its folder."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    files = {path.relative_to(RECIPE).as_posix(): path for path in RECIPE.rglob("*") if path.is_file()}
+    return key_of(dict(sorted({"build.py": Path(recipe.__file__), **files}.items())))
 
 
 def find_programs() -> Path:

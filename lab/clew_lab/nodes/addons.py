@@ -7,7 +7,7 @@ from clew_lab.nodes.places import DNS_ADDRESS
 
 __all__ = ["DNS_IMAGE", "cluster_dns"]
 
-DNS_IMAGE = "docker.io/clew/coredns:1"
+DNS_IMAGE = "clew/coredns:1"
 
 _NAME = {"name": "coredns", "namespace": "kube-system"}
 _LABELS = {"k8s-app": "kube-dns"}

@@ -8,9 +8,11 @@ import subprocess
 from pathlib import Path
 
 from clew_lab.cluster.build import linker_flags
-from clew_lab.cluster.programs import go_cache, recipe_texts
+from clew_lab.cluster.programs import go_cache
 from clew_lab.cluster.toolchain import compile_command, go_environment, go_program
-from clew_lab.store import Store, key_of
+from clew_lab.image import CHECKOUT
+from clew_lab.keys import files_below, key_of
+from clew_lab.store import Store
 
 __all__ = ["build_programs", "clean", "find_programs", "recipe_key"]
 
@@ -22,7 +24,7 @@ _NO_SNAPSHOTTERS = "no_btrfs,no_devmapper,no_zfs"  # which need libraries of C
 
 def recipe_key() -> str:
     """Return the hash of the files that the programs are made from, 16 hex digits."""
-    return key_of({"build.py": Path(__file__).read_bytes(), **recipe_texts(_RECIPE)})
+    return key_of(files_below(CHECKOUT, ("lab/clew_lab/nodes/build.py", "lab/clew_lab/nodes/recipe")))
 
 
 def find_programs() -> Path:

@@ -5,26 +5,28 @@ host for a moment, with its root in a folder, and an ext4 file system is made of
 and keep what they write to themselves. Built as root; the text of this file is part of its key.
 """
 
+import hashlib
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clew_lab.image import build_image
-from clew_lab.image import recipe_key as image_key
-from clew_lab.images import oci
-from clew_lab.nodes import addons, build, files, images
+from clew_lab.image import CHECKOUT
+from clew_lab.images.build import images, tars
+from clew_lab.keys import files_below, key_of
+from clew_lab.nodes import build
 from clew_lab.nodes.files import containerd_config
-from clew_lab.store import Store, key_of
+from clew_lab.store import Store
 
 __all__ = ["DISK", "build_disk", "clean", "disk_key", "find_disk"]
 
 DISK = "disk.img"
 
+_RECIPE = ("lab/clew_lab/nodes/disk.py", "lab/clew_lab/nodes/files.py")
 _SIZE = "16G"
 _PROGRAMS = ("containerd", "containerd-shim-runc-v2", "kube-proxy", "kubelet")
 _NO_PODS = ("io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri", "io.containerd.nri.v1.nri")
@@ -34,9 +36,9 @@ _POLL_SECONDS = 0.1
 
 def disk_key() -> str:
     """Return the hash of what the disk is made from, 16 hex digits."""
-    modules = (addons, files, images, oci, sys.modules[__name__])
-    texts = {module.__name__: Path(str(module.__file__)).read_bytes() for module in modules}
-    return key_of({**texts, "image": image_key().encode(), "programs": build.recipe_key().encode()})
+    own = key_of(files_below(CHECKOUT, _RECIPE))
+    images = [f"{tar.parent.name}/{tar.name}" for tar in tars().values()]
+    return hashlib.sha256(" ".join([own, build.recipe_key(), *images]).encode()).hexdigest()[:16]
 
 
 def find_disk() -> Path:
@@ -58,13 +60,12 @@ def clean(everything: bool = False) -> list[str]:
 
 
 def _build(target: Path) -> None:
-    image, programs = build_image(), build.build_programs()
+    programs = build.build_programs()
     with tempfile.TemporaryDirectory(dir=target) as work:
-        root, tars = Path(work, "root"), Path(work, "tars")
+        root = Path(work, "root")
         (root / "bin").mkdir(parents=True)
         (root / "var/lib").mkdir(parents=True)
-        tars.mkdir()
-        _unpack(images.write_node_images(tars, image, programs), root / "var/lib/containerd", programs, Path(work))
+        _unpack(images().values(), root / "var/lib/containerd", programs, Path(work))
         for name in _PROGRAMS:
             shutil.copy(programs / name, root / "bin" / name)
         disk = target / DISK
@@ -72,10 +73,10 @@ def _build(target: Path) -> None:
         subprocess.run(["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1,nodiscard", "-d", root, disk], check=True)
 
 
-def _unpack(tars: Sequence[Path], root: Path, programs: Path, work: Path) -> None:
+def _unpack(archives: Iterable[Path], root: Path, programs: Path, work: Path) -> None:
     # A socket's path must be short.
     with tempfile.TemporaryDirectory(prefix="clew-containerd-") as state, _containerd(root, programs, work, Path(state)) as ctr:
-        for tar in tars:
+        for tar in archives:
             subprocess.run([*ctr, "images", "import", "--local", "--snapshotter=overlayfs", str(tar)], check=True, stdout=sys.stderr)
 
 

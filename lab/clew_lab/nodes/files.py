@@ -18,7 +18,7 @@ DISK_MOUNT = "/data"
 PERSISTENT = ("lib/cni", "lib/containerd", "lib/kubelet", "log/pods")
 """What of /var lies on the disk, and so is still there after a reboot."""
 
-PAUSE_IMAGE = "docker.io/clew/pause:1"
+PAUSE_IMAGE = "clew/pause:1"
 """What the sandbox of every pod runs."""
 
 _SOCKET = "/run/containerd/containerd.sock"
@@ -45,7 +45,7 @@ address = "{state}/containerd.sock"
 
 [plugins."io.containerd.cri.v1.images"]
 snapshotter = "overlayfs"
-pinned_images = {{ sandbox = "{PAUSE_IMAGE}" }}
+pinned_images = {{ sandbox = "docker.io/{PAUSE_IMAGE}" }}
 
 [plugins."io.containerd.cri.v1.runtime".cni]
 bin_dirs = ["/usr/lib/cni"]
