@@ -10,7 +10,7 @@ from typing import Any
 from clew_lab.config import SHARE_MOUNT
 from clew_lab.nodes.places import DNS_ADDRESS, POD_NETWORK, Place
 
-__all__ = ["DISK_MOUNT", "PAUSE_IMAGE", "PERSISTENT", "command_lines", "containerd_config", "files"]
+__all__ = ["CONTAINERD_SOCKET", "DISK_MOUNT", "PAUSE_IMAGE", "PERSISTENT", "command_lines", "containerd_config", "files"]
 
 DISK_MOUNT = "/data"
 """Where a node mounts its disk. Its programs are in bin/ on it, what PERSISTENT names in var/."""
@@ -18,10 +18,12 @@ DISK_MOUNT = "/data"
 PERSISTENT = ("lib/cni", "lib/containerd", "lib/kubelet", "log/pods")
 """What of /var lies on the disk, and so is still there after a reboot."""
 
+CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
+"""Where a node's containerd listens."""
+
 PAUSE_IMAGE = "clew/pause:1"
 """What the sandbox of every pod runs."""
 
-_SOCKET = "/run/containerd/containerd.sock"
 _GIVEN = f"{SHARE_MOUNT}/files"
 _NO_USE = (
     "io.containerd.differ.v1.erofs",
@@ -114,7 +116,7 @@ def _kubelet() -> dict[str, Any]:
             "x509": {"clientCAFile": f"{_GIVEN}/kubelet-client.crt"},
         },
         "authorization": {"mode": "Webhook"},
-        "containerRuntimeEndpoint": f"unix://{_SOCKET}",
+        "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
         "cgroupDriver": "cgroupfs",
         "clusterDNS": [DNS_ADDRESS],
         "clusterDomain": "cluster.local",
