@@ -50,7 +50,7 @@ def prepare(place: Place) -> None:
     for name, target in (("hosts", "/etc/hosts"), ("cni.conflist", "/etc/cni/net.d/10-lab.conflist")):
         Path(target).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(_SHARE / "files" / name, target)
-    _run("nft", "--file", str(_SHARE / "files/masquerade.nft"))
+    _run("nft", "--file", str(_SHARE / "files/link.nft"))
 
 
 def _join_networks(place: Place) -> None:
@@ -64,7 +64,7 @@ def _join_networks(place: Place) -> None:
 
 
 def _mount_disk() -> None:
-    Path(DISK_MOUNT).mkdir(exist_ok=True)
+    Path(DISK_MOUNT).mkdir()
     _run("mount", "/dev/vda", DISK_MOUNT)
     for name in PERSISTENT:
         kept, seen = Path(DISK_MOUNT, "var", name), Path("/var", name)
