@@ -8,10 +8,11 @@ STAMP  := $(VENV)/installed
 LOCKS  := requirements/dev.txt requirements/lab.txt
 TESTS  ?= tests/kernel
 KERNEL ?=
+ARCH   ?= amd64
 UV     ?= uv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-unit test-kernel test-api check format bench setup lock clean
+.PHONY: demo test test-unit test-kernel test-api check format bench images setup lock clean
 
 demo: setup          ## boots a kernel, runs the example under the agent, prints its traces
 	$(BIN)/clew-lab demo
@@ -41,6 +42,9 @@ format: $(STAMP)     ## writes what `check` would complain of, where that can be
 
 bench: setup         ## paired figures, with and without Clew
 	$(BIN)/python -m bench
+
+images: setup        ## the operator's and the agent's container images; ARCH=arm64 for that architecture
+	$(BIN)/clew-lab images --arch $(ARCH)
 
 setup: $(STAMP)      ## .venv, the host's packages, the lab's image and control plane; nothing to do when all is there
 	$(BIN)/clew-lab setup

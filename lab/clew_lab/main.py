@@ -11,6 +11,7 @@ from clew_lab.cluster import programs
 from clew_lab.config import KERNELS
 from clew_lab.guest import GuestOptions
 from clew_lab.host import HostUnready, as_root, ensure_host_packages
+from clew_lab.images import build as container_images
 from clew_lab.run import run_command, run_shell
 
 __all__ = ["main"]
@@ -27,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from clew_lab.cluster.main import main as cluster
 
         return cluster(arguments[1:])
+    if arguments[:1] == ["images"]:
+        return container_images.main(arguments[1:])
     asked = _parser().parse_args(arguments)
     try:
         return _carry_out(asked)
@@ -58,7 +61,7 @@ def _carry_out(asked: argparse.Namespace) -> int:
             control_plane = programs.build_programs()
             print(f"lab ready: {image.path}, kernels {', '.join(image.kernels.values())}; {control_plane}, a control plane")
         case "clean":
-            print("\n".join(images.clean(asked.all) + programs.clean(asked.all)) or "nothing to remove")
+            print("\n".join(images.clean(asked.all) + programs.clean(asked.all) + container_images.clean(asked.all)) or "nothing to remove")
         case "run":
             command = asked.command[1:] if asked.command[:1] == ["--"] else asked.command
             if not command:
@@ -79,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     actions.add_parser("setup", help="install what the host lacks, build the image and the control plane, once per recipe")
     actions.add_parser("cluster", help="a Kubernetes control plane with nodes that are played: build, up, down, status", add_help=False)
     actions.add_parser("demo", help="the demo: four services, one policy, traces down into the kernel", add_help=False)
+    actions.add_parser(
+        "images", help="the operator's and the agent's container image: build, and print name, digest and size", add_help=False
+    )
     clean = actions.add_parser("clean", help="remove images and programs of earlier recipes")
     clean.add_argument("--all", action="store_true", help="the present ones and all downloads too")
     run = actions.add_parser("run", help="boot a guest, run one command in the checkout, return its exit status")

@@ -5,7 +5,6 @@ a shared lock on it, so that nothing is built twice and nothing is removed from 
 """
 
 import fcntl
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from clew_lab.cluster import build as recipe
 from clew_lab.cluster.toolchain import RECIPE
 from clew_lab.image import cache_dir
+from clew_lab.keys import key_of
 
 __all__ = ["ProgramsMissing", "build_programs", "clean", "find_programs", "in_use", "recipe_key"]
 
@@ -25,12 +25,8 @@ class ProgramsMissing(RuntimeError):
 
 def recipe_key() -> str:
     """Return the hash of the files that the programs are made from, 16 hex digits."""
-    digest = hashlib.sha256()
     files = {path.relative_to(RECIPE).as_posix(): path for path in RECIPE.rglob("*") if path.is_file()}
-    for name, path in sorted({"build.py": Path(recipe.__file__), **files}.items()):
-        text = path.read_bytes()
-        digest.update(f"{name} {len(text)}\n".encode() + text)
-    return digest.hexdigest()[:16]
+    return key_of(dict(sorted({"build.py": Path(recipe.__file__), **files}.items())))
 
 
 def find_programs() -> Path:

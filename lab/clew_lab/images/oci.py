@@ -1,10 +1,10 @@
-"""Writes an OCI image as one tar, from a folder that holds its root file system.
+"""Writes an OCI image as one tar, from folders that hold its layers; often a single one, its whole root file system.
 
-The same folder and configuration give the same bytes, and so the same digest, whoever builds and when: names are sorted, times are
+The same folders and configuration give the same bytes, and so the same digest, whoever builds and when: names are sorted, times are
 zero, everything belongs to root. What a container gets from its runtime (devices, sockets) is left out, as are setuid and setgid bits.
 
 The tar is an OCI image layout, which `ctr images import` and skopeo's `oci-archive:` read, with the `manifest.json` beside it that
-`docker load` and `crane push` want. Its one layer is not compressed: nodes of the lab unpack it faster, and a registry's client
+`docker load` and `crane push` want. Layers are not compressed: nodes of the lab unpack them faster, and a registry's client
 compresses what it pushes.
 """
 
@@ -15,12 +15,12 @@ import os
 import stat
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-__all__ = ["ImageConfig", "full_name", "write_image"]
+__all__ = ["ImageConfig", "digest_of", "full_name", "write_image"]
 
 _OCI = "application/vnd.oci.image"
 _KEPT_MODE = 0o1777
@@ -40,36 +40,43 @@ class ImageConfig:
     """As Go names it: amd64, arm64."""
 
 
-def write_image(out: Path, name: str, root: Path, *, config: ImageConfig) -> str:
-    """Write the image `name` (such as clew/operator:0.1.0) with the content of `root` to the file `out`; return its manifest's digest.
+def write_image(out: Path, name: str, *layers: Path, config: ImageConfig) -> str:
+    """Write the image `name` (such as clew/operator:0.1.0) to the file `out`; return its manifest's digest.
 
-    `out` appears whole or not at all. Raises ``ValueError`` when the name has no tag.
+    Each of `layers` is a folder, whose content lies over that of those before it. `out` appears whole or not at all.
+    Raises ``ValueError`` when the name has no tag.
     """
     full = full_name(name)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
-        layer = Path(folder, "layer.tar")
-        with layer.open("wb") as file:
-            _write_layer(file, root)
-        with layer.open("rb") as file:
-            layer_digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
-            file.seek(0)
-            configuration = _json(_configuration(config, layer_digest))
-            manifest = _json(_manifest(configuration, layer_digest, layer.stat().st_size))
-            index = _json(_index(full, config.architecture, manifest))
-            archive = _json([{"Config": _blob(configuration), "RepoTags": [full], "Layers": [_blob_path(layer_digest)]}])
-            small = {
-                "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
-                "index.json": index,
-                "manifest.json": archive,
-                _blob(configuration): configuration,
-                _blob(manifest): manifest,
-            }
-            with Path(folder, "image.tar").open("wb") as image, tarfile.open(fileobj=image, mode="w") as tar:
-                for path, content in small.items():
-                    tar.addfile(_entry(path, len(content)), io.BytesIO(content))
-                tar.addfile(_entry(_blob_path(layer_digest), layer.stat().st_size), file)
-        Path(folder, "image.tar").rename(out)
+        files = [Path(folder, f"layer-{number}") for number in range(len(layers))]
+        digests = [_write_layer(file, root) for file, root in zip(files, layers, strict=True)]
+        configuration = _json(_configuration(config, digests))
+        manifest = _json(_manifest(configuration, {digest: file.stat().st_size for digest, file in zip(digests, files, strict=True)}))
+        archive = [{"Config": _blob(configuration), "RepoTags": [full], "Layers": [_blob_path(digest) for digest in digests]}]
+        documents = {
+            "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
+            "index.json": _json(_index(full, config.architecture, manifest)),
+            "manifest.json": _json(archive),
+            _blob(configuration): configuration,
+            _blob(manifest): manifest,
+        }
+        whole = Path(folder, "image")
+        with tarfile.open(whole, mode="w") as tar:
+            for path, text in documents.items():
+                tar.addfile(_entry(path, len(text)), io.BytesIO(text))
+            for digest, file in zip(digests, files, strict=True):
+                with file.open("rb") as content:
+                    tar.addfile(_entry(_blob_path(digest), file.stat().st_size), content)
+        whole.rename(out)
     return _digest(manifest)
+
+
+def digest_of(image: Path) -> str:
+    """Return the manifest's digest of an image that was written."""
+    with tarfile.open(image) as tar:
+        index = tar.extractfile("index.json")
+        assert index is not None
+        return str(json.load(index)["manifests"][0]["digest"])
 
 
 def full_name(name: str) -> str:
@@ -83,8 +90,9 @@ def full_name(name: str) -> str:
     return f"docker.io/{name}" if slash else f"docker.io/library/{name}"
 
 
-def _write_layer(file: IO[bytes], root: Path) -> None:
-    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT, encoding="utf-8") as tar:
+def _write_layer(out: Path, root: Path) -> str:
+    """Write the content of `root` to the tar file `out`; return its digest."""
+    with tarfile.open(out, mode="w", format=tarfile.PAX_FORMAT, encoding="utf-8") as tar:
         for path in _content(root):
             entry = tar.gettarinfo(path, path.relative_to(root).as_posix())
             entry.uid = entry.gid = entry.mtime = 0
@@ -95,6 +103,8 @@ def _write_layer(file: IO[bytes], root: Path) -> None:
                     tar.addfile(entry, content)
             else:
                 tar.addfile(entry)
+    with out.open("rb") as written:
+        return "sha256:" + hashlib.file_digest(written, "sha256").hexdigest()
 
 
 def _content(root: Path) -> Iterator[Path]:
@@ -105,7 +115,7 @@ def _content(root: Path) -> Iterator[Path]:
             yield path
 
 
-def _configuration(config: ImageConfig, layer: str) -> dict[str, Any]:
+def _configuration(config: ImageConfig, layers: Sequence[str]) -> dict[str, Any]:
     said = {
         "Entrypoint": list(config.entrypoint),
         "Cmd": list(config.command),
@@ -118,16 +128,16 @@ def _configuration(config: ImageConfig, layer: str) -> dict[str, Any]:
         "architecture": config.architecture,
         "os": "linux",
         "config": {name: value for name, value in said.items() if value},
-        "rootfs": {"type": "layers", "diff_ids": [layer]},
+        "rootfs": {"type": "layers", "diff_ids": list(layers)},
     }
 
 
-def _manifest(configuration: bytes, layer: str, layer_size: int) -> dict[str, Any]:
+def _manifest(configuration: bytes, layers: Mapping[str, int]) -> dict[str, Any]:
     return {
         "schemaVersion": 2,
         "mediaType": f"{_OCI}.manifest.v1+json",
         "config": _descriptor("config", configuration),
-        "layers": [{"mediaType": f"{_OCI}.layer.v1.tar", "digest": layer, "size": layer_size}],
+        "layers": [{"mediaType": f"{_OCI}.layer.v1.tar", "digest": digest, "size": size} for digest, size in layers.items()],
     }
 
 
