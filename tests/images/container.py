@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import tarfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,18 +63,22 @@ def unpack(image: Path, root: Path) -> Container:
 
 @contextmanager
 def running(process: subprocess.Popen[str], listens: str) -> Iterator[subprocess.Popen[str]]:
-    """Wait until the process writes this line to its stderr; end it afterwards, unless it has ended."""
+    """Wait until the process writes this line to its stderr, and read on, so that it is never held up; end it afterwards."""
     assert process.stderr is not None
-    said = []
+    stderr, said = process.stderr, []
+    reading = threading.Thread(target=stderr.read)
     try:
-        for line in process.stderr:
+        for line in stderr:
             said.append(line)
             if line == f"{listens}\n":
                 break
         else:
             raise AssertionError(f"ended with status {process.wait()}: {''.join(said)}")
+        reading.start()
         yield process
     finally:
         process.kill()
         process.wait()
-        process.stderr.close()
+        if reading.ident is not None:
+            reading.join()
+        stderr.close()
