@@ -19,30 +19,35 @@ from clew_lab.images.oci import digest_of
 from clew_lab.images.packages import PackageError
 from clew_lab.images.recipe import Recipe
 from clew_lab.images.runtimes import runtimes_key
+from clew_lab.nodes import images as nodes
 
-__all__ = ["clean", "images", "main"]
+__all__ = ["clean", "images", "main", "tars"]
 
 
 def _recipes(architecture: str) -> list[Recipe]:
-    return product.recipes(architecture) + bookinfo.recipes(architecture)
+    return product.recipes(architecture) + bookinfo.recipes(architecture) + nodes.recipes(architecture)
+
+
+def tars(architecture: str = "amd64") -> dict[str, Path]:
+    """Return where the tar of each image is or will be, by the image's name; what an image is made from tells its place."""
+    return {recipe.name: _tar(recipe) for recipe in _recipes(architecture)}
 
 
 def images(architecture: str = "amd64") -> dict[str, Path]:
     """Return the tar of each image, by the image's name, such as clew/agent:0.1.0; what is not there is built, as root, in minutes."""
-    recipes = _recipes(architecture)
-    tars = {recipe.name: _tar(recipe) for recipe in recipes}
-    if all(tar.exists() for tar in tars.values()):
-        return tars
+    made = tars(architecture)
+    if all(tar.exists() for tar in made.values()):
+        return made
     ensure_host_packages()
     if os.geteuid() != 0:
         subprocess.run(as_root([sys.executable, "-m", "clew_lab.main", "images", "--arch", architecture]), check=True)
-        return tars
+        return made
     with _alone():
-        for recipe in recipes:
-            if not tars[recipe.name].exists():
-                tars[recipe.name].parent.mkdir(parents=True, exist_ok=True)
-                recipe.write(tars[recipe.name])
-    return tars
+        for recipe in _recipes(architecture):
+            if not made[recipe.name].exists():
+                made[recipe.name].parent.mkdir(parents=True, exist_ok=True)
+                recipe.write(made[recipe.name])
+    return made
 
 
 def _tar(recipe: Recipe) -> Path:
