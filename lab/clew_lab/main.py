@@ -86,7 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="clew-lab", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
     actions.add_parser("setup", help="install what the host lacks, build the image and the control plane, once per recipe")
-    actions.add_parser("cluster", help="a Kubernetes cluster, with nodes that are guests or are played: build, up, down, status, node", add_help=False)
+    actions.add_parser(
+        "cluster", help="a Kubernetes cluster, with nodes that are guests or are played: build, up, down, status, node", add_help=False
+    )
     actions.add_parser("demo", help="the demo: four services, one policy, traces down into the kernel", add_help=False)
     actions.add_parser(
         "images", help="the operator's and the agent's container image: build, and print name, digest and size", add_help=False

@@ -381,6 +381,7 @@ def test_the_command_says_when_nobody_listens(capsys: pytest.CaptureFixture[str]
     ("arguments", "said"),
     [
         (["https://a/", "--rate", "1"], "'https://a/' is not of the form http://HOST[:PORT]/PATH"),
+        (["http://a:port/", "--rate", "1"], "'http://a:port/' is not of the form http://HOST[:PORT]/PATH"),
         (["http://a/"], "one of the arguments --rate --concurrency is required"),
         (["http://a/", "--rate", "0"], "0 is not above 0"),
         (["http://a/", "--rate", "inf"], "inf is not above 0"),

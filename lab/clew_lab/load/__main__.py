@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
 from clew_lab.load.loops import PATIENCE, closed_loop, open_loop
@@ -65,10 +66,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _url(text: str) -> SplitResult:
-    url = urlsplit(text)
-    if url.scheme != "http" or not url.hostname:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form http://HOST[:PORT]/PATH")
-    return url
+    with suppress(ValueError):
+        url = urlsplit(text)
+        if url.scheme == "http" and url.hostname and url.port != 0:
+            return url
+    raise argparse.ArgumentTypeError(f"{text!r} is not of the form http://HOST[:PORT]/PATH")
 
 
 def _count(text: str) -> int:

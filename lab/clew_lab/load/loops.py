@@ -60,7 +60,7 @@ def open_loop(
     Every request is waited for. Raises ``LoadError``, and the socket's ``OSError`` when nobody listens at first.
     """
     with Wire(address, connections, patience) as wire:
-        due = deque(wire.begun + int(number * NANOSECONDS / rate) for number in range(int(rate * seconds)))
+        due = deque(wire.begun + int(number * NANOSECONDS / rate) for number in range(round(rate * seconds)))
         number = 0
         while due or wire.outstanding:
             now = time.perf_counter_ns()
