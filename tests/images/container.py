@@ -1,84 +1,66 @@
-"""Runs an image's program on the host as a pod would: as the image's user, in its environment, its root file system read-only.
-
-No container runtime: the layers are unpacked, and unshare(1) makes them the root of a user namespace, which takes no rights.
+"""Runs an image as a runtime would, as far as the image is concerned: its layers unpacked, read-only, under its own user and
+environment, with /proc, /sys and /dev, and with /tmp and /run empty and writable. Network and kernel are the host's.
 """
 
-import io
 import json
 import subprocess
 import tarfile
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Mounting wants root of a user namespace; then another one has the image's user. PATH is the image's.
-_ENTER = """\
-root=$1 user=$2 folder=$3
-shift 3
-/bin/mount --bind "$root" "$root"
-/bin/mount --rbind /dev "$root/dev"
-/bin/mount --rbind /proc "$root/proc"
-/bin/mount -o remount,bind,ro "$root"
-exec /usr/bin/unshare --user --map-user="$user" --map-group="$user" --root="$root" --wd="$folder" -- "$@"
+_SCRIPT = """\
+root=$1 files=$2
+shift 2
+mount --bind "$root" "$root"
+mount -o remount,bind,ro "$root"
+mount -t proc proc "$root/proc"
+mount --rbind /sys "$root/sys"
+mount --rbind /dev "$root/dev"
+mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+mount -t tmpfs -o mode=1777 tmpfs "$root/run"
+cp -R "$files/." "$root/tmp"
+exec env -i "$@"
 """
 
 
 @dataclass(frozen=True)
 class Container:
-    """An image, unpacked."""
+    """An image's content, unpacked at `root`, and what it says of itself."""
 
     root: Path
-    config: Mapping[str, Any]
+    config: dict[str, Any]
 
-    def popen(self, *arguments: str, environment: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
-        """Start the image's program with these arguments; the pid is the program's own. Options are those of `subprocess.Popen`."""
-        user = str(self.config["User"]).partition(":")[0]
-        enter = ["/usr/bin/unshare", "--map-root-user", "--mount", "/bin/sh", "-ec", _ENTER, "sh"]
-        command = [*enter, str(self.root), user, self.config["WorkingDir"], *self.config["Entrypoint"], *arguments]
-        own = dict(one.split("=", 1) for one in self.config["Env"])
-        return subprocess.Popen(command, env={**own, **(environment or {})}, text=True, **options)
+    def command(self, *argv: str, files: Path) -> list[str]:
+        """The command line that runs `argv` inside; what is in the folder `files` is in its /tmp."""
+        chroot = ["/usr/sbin/chroot", f"--userspec={self.config['User']}", str(self.root), *argv]
+        mounted = ["sh", "-ec", _SCRIPT, "sh", str(self.root), str(files), *self.config["Env"], *chroot]
+        return ["unshare", "--mount", "--pid", "--fork", "--kill-child", *mounted]
+
+    def run(self, *argv: str, files: Path) -> str:
+        """Run a command to its end; what it printed. It must succeed."""
+        done = subprocess.run(self.command(*argv, files=files), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{argv} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def python(self, text: str, folder: Path) -> str:
+        """Run a text by the image's Python; what it printed."""
+        (folder / "text.py").write_text(text)
+        return self.run("python3", "/tmp/text.py", files=folder)
 
 
-def unpack(image: Path, root: Path) -> Container:
-    """Unpack an image's layers below the new folder `root`."""
+def unpacked(image: Path, root: Path) -> Container:
+    """Unpack an image's tar to the folder `root`."""
+    root.chmod(0o755)
     with tarfile.open(image) as tar:
 
-        def document(path: str) -> Any:
-            return json.loads(blob(path))
+        def member(name: str) -> Any:
+            file = tar.extractfile(name)
+            assert file is not None
+            return file
 
-        def blob(path: str) -> bytes:
-            content = tar.extractfile(path)
-            assert content is not None
-            return content.read()
-
-        (described,) = document("manifest.json")
-        for layer in described["Layers"]:
-            with tarfile.open(fileobj=io.BytesIO(blob(layer))) as content:
-                content.extractall(root, filter="tar")
-        return Container(root, document(described["Config"])["config"])
-
-
-@contextmanager
-def running(process: subprocess.Popen[str], listens: str) -> Iterator[subprocess.Popen[str]]:
-    """Wait until the process writes this line to its stderr, and read on, so that it is never held up; end it afterwards."""
-    assert process.stderr is not None
-    stderr, said = process.stderr, []
-    reading = threading.Thread(target=stderr.read)
-    try:
-        for line in stderr:
-            said.append(line)
-            if line == f"{listens}\n":
-                break
-        else:
-            raise AssertionError(f"ended with status {process.wait()}: {''.join(said)}")
-        reading.start()
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        if reading.ident is not None:
-            reading.join()
-        stderr.close()
+        (said,) = json.load(member("manifest.json"))
+        for layer in said["Layers"]:
+            with tarfile.open(fileobj=member(layer)) as content:
+                content.extractall(root, filter="fully_trusted")
+        return Container(root, json.load(member(said["Config"]))["config"])
