@@ -10,7 +10,7 @@ from clew_lab.cluster import Cluster, start_cluster
 from clew_lab.nodes.machine import LabNode, nodes_below
 from clew_lab.nodes.starting import start_nodes
 
-NODE_LEASE = 40
+NODE_LEASE = 60
 
 
 @pytest.fixture(scope="package")

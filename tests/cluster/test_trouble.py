@@ -58,9 +58,9 @@ def test_a_node_that_is_cut_off_is_given_up_and_comes_back(cluster: Cluster, nod
 def test_a_program_that_is_killed_is_started_again_and_pods_do_not_notice(
     cluster: Cluster, nodes: dict[str, LabNode], program: str
 ) -> None:
-    before = nodes[NODE].run("pidof", program).stdout
+    before = nodes[NODE].run("pgrep", "--exact", program).stdout
     nodes[NODE].run("kill", "-KILL", before.strip())
-    until(lambda: nodes[NODE].run("pidof", program, check=False).stdout not in ("", before))
+    until(lambda: nodes[NODE].run("pgrep", "--exact", program, check=False).stdout not in ("", before))
     assert web.ask(cluster, web.pod_on(OTHER), f"http://web-{NODE}/") == web.pod_on(NODE)
     until(lambda: cluster.kubectl("exec", web.pod_on(NODE), "--", "true", check=False).returncode == 0)
     assert restarts(cluster) == 0

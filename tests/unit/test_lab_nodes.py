@@ -77,7 +77,8 @@ def test_what_a_command_line_reads_is_among_the_files() -> None:
 
 def test_containerd_runs_the_pause_image_that_is_on_the_disk() -> None:
     read = tomllib.loads(containerd_config("/a", "/b", ["without.this"]))
-    assert (read["root"], read["state"], read["grpc"]["address"]) == ("/a", "/b", "/b/containerd.sock")
+    servers = [read["plugins"][f"io.containerd.server.v1.{kind}"]["address"] for kind in ("grpc", "ttrpc")]
+    assert (read["root"], read["state"], servers) == ("/a", "/b", ["/b/containerd.sock", "/b/containerd.sock.ttrpc"])
     assert read["plugins"]["io.containerd.cri.v1.images"]["pinned_images"] == {"sandbox": f"docker.io/{PAUSE_IMAGE}"}
     assert read["disabled_plugins"][-1] == "without.this"
 

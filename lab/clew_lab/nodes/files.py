@@ -10,7 +10,7 @@ from typing import Any
 from clew_lab.config import SHARE_MOUNT
 from clew_lab.nodes.places import DNS_ADDRESS, POD_NETWORK, Place
 
-__all__ = ["DISK_MOUNT", "PAUSE_IMAGE", "PERSISTENT", "command_lines", "containerd_config", "files"]
+__all__ = ["CONTAINERD_SOCKET", "DISK_MOUNT", "PAUSE_IMAGE", "PERSISTENT", "command_lines", "containerd_config", "files"]
 
 DISK_MOUNT = "/data"
 """Where a node mounts its disk. Its programs are in bin/ on it, what PERSISTENT names in var/."""
@@ -18,10 +18,20 @@ DISK_MOUNT = "/data"
 PERSISTENT = ("lib/cni", "lib/containerd", "lib/kubelet", "log/pods")
 """What of /var lies on the disk, and so is still there after a reboot."""
 
+CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
+"""Where a node's containerd listens."""
+
 PAUSE_IMAGE = "clew/pause:1"
 """What the sandbox of every pod runs."""
 
-_SOCKET = "/run/containerd/containerd.sock"
+# Towards the host a guest has one address, and no other is answered; between nodes pods keep theirs.
+_MASQUERADE = f"""table ip clew_lab {{
+  chain leave {{
+    type nat hook postrouting priority 100;
+    ip saddr {POD_NETWORK} oifname "eth0" masquerade;
+  }}
+}}
+"""
 _GIVEN = f"{SHARE_MOUNT}/files"
 _NO_USE = (
     "io.containerd.differ.v1.erofs",
@@ -35,13 +45,16 @@ _NO_USE = (
 
 def containerd_config(root: str, state: str, without: Sequence[str] = ()) -> str:
     """Return containerd's configuration (TOML), with its files below `root` and `state`, and `without` some of its plugins."""
-    return f"""version = 3
+    return f"""version = 4
 root = "{root}"
 state = "{state}"
 disabled_plugins = {json.dumps([*_NO_USE, *without])}
 
-[grpc]
+[plugins."io.containerd.server.v1.grpc"]
 address = "{state}/containerd.sock"
+
+[plugins."io.containerd.server.v1.ttrpc"]
+address = "{state}/containerd.sock.ttrpc"
 
 [plugins."io.containerd.cri.v1.images"]
 snapshotter = "overlayfs"
@@ -68,11 +81,7 @@ def files(place: Place, kubeconfigs: Mapping[str, str], ca: str, kubelet_client:
         "kubelet.json": _json(_kubelet()),
         "resolv.conf": "",
         "hosts": f"127.0.0.1 localhost\n{place.address} {place.name}\n",
-        # To the host a guest has one address, and no other is answered; between nodes pods keep theirs.
-        "masquerade.nft": (
-            "table ip clew_lab { chain leave { type nat hook postrouting priority 100; "
-            f'ip saddr {POD_NETWORK} oifname "eth0" masquerade; }} }}\n'
-        ),
+        "masquerade.nft": _MASQUERADE,
     }
 
 
@@ -114,7 +123,7 @@ def _kubelet() -> dict[str, Any]:
             "x509": {"clientCAFile": f"{_GIVEN}/kubelet-client.crt"},
         },
         "authorization": {"mode": "Webhook"},
-        "containerRuntimeEndpoint": f"unix://{_SOCKET}",
+        "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
         "cgroupDriver": "cgroupfs",
         "clusterDNS": [DNS_ADDRESS],
         "clusterDomain": "cluster.local",

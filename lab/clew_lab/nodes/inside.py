@@ -17,7 +17,7 @@ from pathlib import Path
 from clew_lab.config import SHARE_MOUNT
 from clew_lab.guest import HOST_ADDRESS
 from clew_lab.nodes import tunnel
-from clew_lab.nodes.files import DISK_MOUNT, PERSISTENT, command_lines
+from clew_lab.nodes.files import CONTAINERD_SOCKET, DISK_MOUNT, PERSISTENT, command_lines
 from clew_lab.nodes.places import MOST_NODES, TUNNEL_PORT, USER_ADDRESS, Place
 
 __all__ = ["COMMANDS", "main"]
@@ -34,6 +34,7 @@ _SETTINGS = {
     "fs/inotify/max_user_instances": "8192",
 }
 _AGAIN_SECONDS = 1
+_LOOK_SECONDS = 0.2
 
 
 def prepare(place: Place) -> None:
@@ -74,20 +75,19 @@ def _mount_disk() -> None:
 
 
 def _divide_cgroups() -> None:
-    """Move every process into a leaf, since the root hands controllers down only when what it holds itself is nothing."""
+    """Give the node's programs a slice beside that of the pods, and each of both what controllers there are."""
     root = Path("/sys/fs/cgroup")
-    (root / "system.slice").mkdir(exist_ok=True)
-    for pid in (root / "cgroup.procs").read_text().split():
-        try:
-            (root / "system.slice/cgroup.procs").write_text(pid)
-        except OSError:  # a kernel thread, or one that has ended
-            continue
     for controller in (root / "cgroup.controllers").read_text().split():
         (root / "cgroup.subtree_control").write_text(f"+{controller}")
+    own = root / "system.slice"
+    own.mkdir()
+    (own / "cgroup.procs").write_text(str(os.getpid()))
 
 
 async def keep(name: str, argv: Sequence[str]) -> None:
     """Run a program for ever, its output in the shared folder."""
+    while name == "kubelet" and not Path(CONTAINERD_SOCKET).exists():  # it would end, and begin anew
+        await asyncio.sleep(_LOOK_SECONDS)
     with (_SHARE / f"{name}.log").open("ab") as log:
         while True:
             process = await asyncio.create_subprocess_exec(*argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

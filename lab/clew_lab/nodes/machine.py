@@ -7,6 +7,7 @@ host. So whoever knows a cluster's folder can do it, the process that keeps the 
 import asyncio
 import json
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ _CONTROL = "qmp.sock"
 _RECORD = "node.json"
 _LINKS = ("eth0", "eth1")
 _RUN_SECONDS = 600.0
+_LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,11 @@ class LabNode:
 
     def power_on(self) -> None:
         """Boot it anew; what had reached its disk is still there. Done while it runs, it is a reset."""
-        qmp.execute(self.folder / _CONTROL, ("system_reset", {}), ("cont", {}))
+        control = self.folder / _CONTROL
+        qmp.execute(control, ("stop", {}), ("system_reset", {}))
+        while qmp.execute(control, ("query-status", {}))[0]["status"] != "prelaunch":  # the reset is yet to come
+            time.sleep(_LOOK_SECONDS)
+        qmp.execute(control, ("cont", {}))
 
     def cut_off(self) -> None:
         """Pull both its cables: to the host, and so to the API server, and to the other nodes."""

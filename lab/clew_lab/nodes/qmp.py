@@ -21,16 +21,16 @@ class MachineRefuses(RuntimeError):
 
 def execute(path: Path, *commands: tuple[str, Mapping[str, Any]]) -> list[Any]:
     """Have the machine of that socket carry out commands, one after the other; return what each returned."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(_PATIENCE_SECONDS)
-        try:
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(_PATIENCE_SECONDS)
             connection.connect(str(path))
-        except OSError as problem:
-            raise MachineGone(f"no machine answers at {path}: {problem.strerror}") from None
-        with connection.makefile("rw") as stream:
-            stream.readline()  # QEMU's greeting
-            asked = [("qmp_capabilities", {}), *commands]
-            return [_execute(stream, name, arguments) for name, arguments in asked][1:]
+            with connection.makefile("rw") as stream:
+                stream.readline()  # QEMU's greeting
+                asked = [("qmp_capabilities", {}), *commands]
+                return [_execute(stream, name, arguments) for name, arguments in asked][1:]
+    except OSError as problem:
+        raise MachineGone(f"no machine answers at {path}: {problem.strerror}") from None
 
 
 def _execute(stream: Any, name: str, arguments: Mapping[str, Any]) -> Any:
