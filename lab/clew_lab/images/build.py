@@ -13,35 +13,41 @@ from pathlib import Path
 
 from clew_lab.host import HostUnready, as_root, ensure_host_packages
 from clew_lab.image import cache_dir
-from clew_lab.images import product
+from clew_lab.images import bookinfo, product
 from clew_lab.images.layers import ARCHITECTURES, layers_key
 from clew_lab.images.oci import digest_of
 from clew_lab.images.packages import PackageError
 from clew_lab.images.recipe import Recipe
+from clew_lab.images.runtimes import runtimes_key
+from clew_lab.nodes import images as nodes
 
-__all__ = ["clean", "images", "main"]
+__all__ = ["clean", "images", "main", "tars"]
 
 
 def _recipes(architecture: str) -> list[Recipe]:
-    return product.recipes(architecture)
+    return product.recipes(architecture) + bookinfo.recipes(architecture) + nodes.recipes(architecture)
+
+
+def tars(architecture: str = "amd64") -> dict[str, Path]:
+    """Return where the tar of each image is or will be, by the image's name; what an image is made from tells its place."""
+    return {recipe.name: _tar(recipe) for recipe in _recipes(architecture)}
 
 
 def images(architecture: str = "amd64") -> dict[str, Path]:
     """Return the tar of each image, by the image's name, such as clew/agent:0.1.0; what is not there is built, as root, in minutes."""
-    recipes = _recipes(architecture)
-    tars = {recipe.name: _tar(recipe) for recipe in recipes}
-    if all(tar.exists() for tar in tars.values()):
-        return tars
+    made = tars(architecture)
+    if all(tar.exists() for tar in made.values()):
+        return made
     ensure_host_packages()
     if os.geteuid() != 0:
         subprocess.run(as_root([sys.executable, "-m", "clew_lab.main", "images", "--arch", architecture]), check=True)
-        return tars
+        return made
     with _alone():
-        for recipe in recipes:
-            if not tars[recipe.name].exists():
-                tars[recipe.name].parent.mkdir(parents=True, exist_ok=True)
-                recipe.write(tars[recipe.name])
-    return tars
+        for recipe in _recipes(architecture):
+            if not made[recipe.name].exists():
+                made[recipe.name].parent.mkdir(parents=True, exist_ok=True)
+                recipe.write(made[recipe.name])
+    return made
 
 
 def _tar(recipe: Recipe) -> Path:
@@ -52,6 +58,7 @@ def clean(everything: bool = False) -> list[str]:
     """Remove images and layers of earlier recipes (or all of them); return what was removed."""
     present = {_tar(recipe).parent for architecture in ARCHITECTURES for recipe in _recipes(architecture)}
     present |= {_base() / "layers" / f"{layers_key()}-{architecture}" for architecture in ARCHITECTURES}
+    present.add(_base() / "layers" / f"runtimes-{runtimes_key()}")
     said = []
     with _alone():
         for path in sorted(_base().glob("*/*")):
