@@ -16,6 +16,8 @@ from clew_lab.images.oci import digest_of
 
 from tests.api.operators import LEASE_SECONDS, Operator, rig
 from tests.api.rendered import rendered
+from tests.figures import Record
+from tests.images.conftest import VERSION
 from tests.images.container import Container
 
 Containers = Mapping[str, Container]
@@ -125,14 +127,26 @@ def test_no_shell_no_package_manager_no_program_with_rights(containers: Containe
 def test_the_list_of_contents_is_what_is_installed(containers: Containers, files: Path, part: str) -> None:
     container = containers[part]
     inside = (container.root / container.config["Labels"]["dev.clew.sbom"].lstrip("/")).read_text()
-    (tar,) = (path for name, path in images().items() if name.startswith(f"clew/{part}:"))
-    assert tar.with_suffix(".spdx.json").read_text() == inside
+    assert images()[f"clew/{part}:{VERSION}"].with_suffix(".spdx.json").read_text() == inside
     urls = [package["externalRefs"][0]["referenceLocator"] for package in json.loads(inside)["packages"]]
     debian = {url.removeprefix("pkg:deb/debian/").partition("@")[0].replace("%2B", "+") for url in urls if url.startswith("pkg:deb/")}
     assert debian == {path.name for path in (container.root / STATUS_FOLDER).iterdir()}
     installed = json.loads(container.python(INSTALLED, files))
     python = {f"pkg:pypi/{name.lower().replace('_', '-').replace('.', '-')}@{version}" for name, version in installed.items()}
     assert {url for url in urls if url.startswith("pkg:pypi/")} == python
+
+
+@both
+def test_whoever_it_runs_as_can_read_it(containers: Containers, part: str) -> None:
+    root = containers[part].root
+    assert [path for path in root.rglob("*") if not path.is_symlink() and not path.stat().st_mode & stat.S_IROTH] == [root / "root"]
+
+
+@both
+def test_its_size(record_property: Record, part: str) -> None:
+    size = images()[f"clew/{part}:{VERSION}"].stat().st_size
+    record_property(f"image of the {part}, MB", round(size / 1e6, 1))
+    assert size < {"operator": 170e6, "agent": 410e6}[part]
 
 
 def test_every_licence_is_there(containers: Containers) -> None:
@@ -143,6 +157,6 @@ def test_every_licence_is_there(containers: Containers) -> None:
 
 @both
 def test_the_same_input_gives_the_same_digest(tmp_path: Path, part: str) -> None:
-    (recipe,) = (one for one in product.recipes() if one.name.startswith(f"clew/{part}:"))
+    (recipe,) = (one for one in product.recipes() if one.name == f"clew/{part}:{VERSION}")
     recipe.write(tmp_path / "again.tar")
     assert digest_of(tmp_path / "again.tar") == digest_of(images()[recipe.name])
