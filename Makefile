@@ -46,7 +46,7 @@ format: $(STAMP)     ## writes what `check` would complain of, where that can be
 bench: setup         ## paired figures, with and without Clew
 	$(BIN)/python -m bench
 
-images: setup        ## the operator's and the agent's container images; ARCH=arm64 for that architecture
+images: setup        ## all container images; ARCH=arm64: those that there are for it
 	$(BIN)/clew-lab images --arch $(ARCH)
 
 setup: $(STAMP)      ## .venv, the host's packages, the lab's image and control plane; nothing to do when all is there

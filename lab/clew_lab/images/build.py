@@ -13,18 +13,19 @@ from pathlib import Path
 
 from clew_lab.host import HostUnready, as_root, ensure_host_packages
 from clew_lab.image import cache_dir
-from clew_lab.images import product
+from clew_lab.images import bookinfo, product
 from clew_lab.images.layers import ARCHITECTURES, layers_key
 from clew_lab.images.oci import digest_of
 from clew_lab.images.packages import PackageError
 from clew_lab.images.recipe import Recipe
+from clew_lab.images.runtimes import runtimes_key
 from clew_lab.nodes import images as nodes
 
 __all__ = ["clean", "images", "main", "tars"]
 
 
 def _recipes(architecture: str) -> list[Recipe]:
-    return product.recipes(architecture) + nodes.recipes(architecture)
+    return product.recipes(architecture) + bookinfo.recipes(architecture) + nodes.recipes(architecture)
 
 
 def tars(architecture: str = "amd64") -> dict[str, Path]:
@@ -57,6 +58,7 @@ def clean(everything: bool = False) -> list[str]:
     """Remove images and layers of earlier recipes (or all of them); return what was removed."""
     present = {_tar(recipe).parent for architecture in ARCHITECTURES for recipe in _recipes(architecture)}
     present |= {_base() / "layers" / f"{layers_key()}-{architecture}" for architecture in ARCHITECTURES}
+    present.add(_base() / "layers" / f"runtimes-{runtimes_key()}")
     said = []
     with _alone():
         for path in sorted(_base().glob("*/*")):

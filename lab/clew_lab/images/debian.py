@@ -26,10 +26,14 @@ _LINKS = ("bin", "sbin", "lib", "lib64")
 _FOLDERS = ("dev", "etc", "proc", "root", "run", "sys", "tmp", "usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "var/tmp")
 _NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\n"
 _NOT_NEEDED = (
-    "usr/share/doc/*/*",
-    "usr/share/doc-base",
+    "etc/ca-certificates",
+    "etc/update-motd.d",
+    "usr/sbin/update-ca-certificates",
+    "usr/share/base-files",
     "usr/share/bash-completion",
     "usr/share/bug",
+    "usr/share/doc-base",
+    "usr/share/doc/*/*",
     "usr/share/info",
     "usr/share/lintian",
     "usr/share/locale",
@@ -39,8 +43,7 @@ _NOT_NEEDED = (
     "usr/lib/*/gconv",
     "usr/lib/python3*/test",
     "usr/lib/valgrind",
-    "etc/update-motd.d",
-    "usr/share/base-files",
+    "var/lock",
 )
 _LICENCES = "copyright"
 

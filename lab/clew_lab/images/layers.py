@@ -6,6 +6,7 @@ seconds, and nodes fetch little.
 
 import json
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ ARCHITECTURES = ("amd64", "arm64")
 USERS = (("root", 0), ("clew", 65532))
 """The second is whom the chart runs the operator as."""
 
-_BASE = ("base-files", "ca-certificates", "libpython3-stdlib", "python3-minimal")
+_BASE = ("base-files", "ca-certificates", "libpython3-stdlib", "libstdc++6", "python3-minimal")  # wheels leave libstdc++ to the system
 _BCC = ("python3-bpfcc",)
 # What serves to install packages (dpkg, debconf, awk), to keep certificates up to date (openssl) or to type commands (readline-common);
 # time zones, which the requirements bring; and `python3`, which adds to libpython3-stdlib only tools of developers'.
@@ -80,15 +81,11 @@ def layers(architecture: str) -> Layers:
 @contextmanager
 def workshop() -> Iterator[debian.Workshop]:
     """A workshop with a work folder in the cache that goes with it."""
-    work = cache_dir() / "oci" / "building"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+    building = cache_dir() / "oci" / "building"
+    building.mkdir(parents=True, exist_ok=True)
     image = build_image()
-    try:
-        with in_use(image):
-            yield debian.Workshop(image.root, work, cache_dir() / "debs")
-    finally:
-        shutil.rmtree(work)
+    with in_use(image), tempfile.TemporaryDirectory(dir=building) as work:
+        yield debian.Workshop(image.root, Path(work), cache_dir() / "debs")
 
 
 def _build(shop: debian.Workshop, architecture: str) -> None:
