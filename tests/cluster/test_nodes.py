@@ -46,8 +46,9 @@ def test_both_nodes_are_ready_each_with_its_own_kernel(cluster: Cluster) -> None
 
 @pytest.mark.parametrize(("source", "target"), [(ONE, OTHER), (OTHER, ONE), (ONE, ONE)])
 def test_a_pod_reaches_another_by_the_name_of_a_service(cluster: Cluster, source: str, target: str) -> None:
-    for url in (f"http://web-{target}/", f"http://web-{target}.default.svc.cluster.local/"):
-        assert web.ask(cluster, web.pod_on(source), url) == web.pod_on(target)
+    service = web.service_of(target)
+    for name in (service, f"{service}.default.svc.cluster.local"):
+        assert web.ask(cluster, web.pod_on(source), f"http://{name}/") == web.pod_on(target)
 
 
 def test_a_service_of_both_reaches_both(cluster: Cluster) -> None:

@@ -50,7 +50,7 @@ def test_a_node_that_is_cut_off_is_given_up_and_comes_back(cluster: Cluster, nod
     nodes[NODE].rejoin()
     ready(cluster, "True")
     pod_is_ready(cluster)
-    assert web.ask(cluster, web.pod_on(OTHER), f"http://web-{NODE}/") == web.pod_on(NODE)
+    assert web.ask(cluster, web.pod_on(OTHER), f"http://{web.service_of(NODE)}/") == web.pod_on(NODE)
     assert restarts(cluster) == 0
 
 
@@ -61,20 +61,20 @@ def test_a_program_that_is_killed_is_started_again_and_pods_do_not_notice(
     before = nodes[NODE].run("pgrep", "--exact", program).stdout
     nodes[NODE].run("kill", "-KILL", before.strip())
     until(lambda: nodes[NODE].run("pgrep", "--exact", program, check=False).stdout not in ("", before))
-    assert web.ask(cluster, web.pod_on(OTHER), f"http://web-{NODE}/") == web.pod_on(NODE)
+    assert web.ask(cluster, web.pod_on(OTHER), f"http://{web.service_of(NODE)}/") == web.pod_on(NODE)
     until(lambda: cluster.kubectl("exec", web.pod_on(NODE), "--", "true", check=False).returncode == 0)
     assert restarts(cluster) == 0
 
 
 def test_a_node_without_power_is_given_up_and_boots_with_its_disk(cluster: Cluster, nodes: dict[str, LabNode]) -> None:
     before = boot_id(cluster)
-    nodes[NODE].run("sh", "-c", "echo kept > /data/kept; sync")
+    nodes[NODE].run("sh", "-c", "echo kept > /run/clew/disk/kept; sync")
     nodes[NODE].power_off()
     ready(cluster, "Unknown")
     nodes[NODE].power_on()
     until(lambda: boot_id(cluster) != before)
     ready(cluster, "True")
     pod_is_ready(cluster)
-    assert nodes[NODE].run("cat", "/data/kept").stdout == "kept\n"
+    assert nodes[NODE].run("cat", "/run/clew/disk/kept").stdout == "kept\n"
     assert restarts(cluster) == 1
-    assert web.ask(cluster, web.pod_on(OTHER), f"http://web-{NODE}/") == web.pod_on(NODE)
+    assert web.ask(cluster, web.pod_on(OTHER), f"http://{web.service_of(NODE)}/") == web.pod_on(NODE)

@@ -6,15 +6,15 @@ from typing import Any
 from clew_lab.cluster import Cluster
 from clew_lab.nodes.images import SHELL_IMAGE
 
-__all__ = ["PATIENCE", "ask", "pod_on", "start"]
+__all__ = ["PATIENCE", "ask", "pod_on", "service_of", "start"]
 
 PATIENCE = 300
 _SERVE = "hostname > /tmp/index.html; echo serving as $(hostname); exec httpd -f -v -p 8080 -h /tmp"
 
 
 def start(cluster: Cluster, nodes: list[str]) -> None:
-    """Run a pod `web-NODE` on each of these nodes, and wait until all are ready."""
-    objects = [made for node in nodes for made in (_pod(node), _service(f"web-{node}", {"node": node}))]
+    """Run a pod on each of these nodes, and wait until all are ready."""
+    objects = [made for node in nodes for made in (_pod(node), _service(service_of(node), {"node": node}))]
     cluster.kubectl("apply", "--server-side", "--filename=-", input=_listed([*objects, _service("web", {"app": "web"})]))
     cluster.kubectl("wait", "pod", "--selector=app=web", "--for=condition=Ready", f"--timeout={PATIENCE}s")
 
@@ -22,6 +22,11 @@ def start(cluster: Cluster, nodes: list[str]) -> None:
 def pod_on(node: str) -> str:
     """The name of the pod on that node, which it also answers with."""
     return f"web-{node}"
+
+
+def service_of(node: str) -> str:
+    """The name of that pod's Service: not the pod's own, which the pod knows itself by."""
+    return f"site-{node}"
 
 
 def ask(cluster: Cluster, pod: str, url: str) -> str:

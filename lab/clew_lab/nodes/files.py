@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clew_lab.config import SHARE_MOUNT
-from clew_lab.nodes.places import DNS_ADDRESS, POD_NETWORK, Place
+from clew_lab.nodes.places import DNS_ADDRESS, POD_NETWORK, USER_NETWORK, Place
 
 __all__ = ["CONTAINERD_SOCKET", "DISK_MOUNT", "PAUSE_IMAGE", "PERSISTENT", "command_lines", "containerd_config", "files"]
 
-DISK_MOUNT = "/data"
+DISK_MOUNT = "/run/clew/disk"
 """Where a node mounts its disk. Its programs are in bin/ on it, what PERSISTENT names in var/."""
 
 PERSISTENT = ("lib/cni", "lib/containerd", "lib/kubelet", "log/pods")
@@ -24,9 +24,14 @@ CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 PAUSE_IMAGE = "clew/pause:1"
 """What the sandbox of every pod runs."""
 
-# Towards the host a guest has one address, and no other is answered; between nodes pods keep theirs.
-_MASQUERADE = f"""table ip clew_lab {{
-  chain leave {{
+# By its link to the host a node reaches the host and nothing beyond it: not even what a pod sends to a Service before kube-proxy knows of
+# it. Between nodes pods keep their addresses; towards the host they have their node's.
+_LINK_TO_HOST = f"""table ip clew_lab {{
+  chain no_further {{
+    type filter hook postrouting priority 0;
+    oifname "eth0" ip daddr != {USER_NETWORK} drop;
+  }}
+  chain as_node {{
     type nat hook postrouting priority 100;
     ip saddr {POD_NETWORK} oifname "eth0" masquerade;
   }}
@@ -81,7 +86,7 @@ def files(place: Place, kubeconfigs: Mapping[str, str], ca: str, kubelet_client:
         "kubelet.json": _json(_kubelet()),
         "resolv.conf": "",
         "hosts": f"127.0.0.1 localhost\n{place.address} {place.name}\n",
-        "masquerade.nft": _MASQUERADE,
+        "link.nft": _LINK_TO_HOST,
     }
 
 

@@ -33,6 +33,8 @@ _SETTINGS = {
     "net/bridge/bridge-nf-call-iptables": "1",
     "fs/inotify/max_user_instances": "8192",
 }
+# Nothing of the guest's own: XDG_RUNTIME_DIR, say, leads runc to a folder that is not there.
+_ENVIRONMENT = {"HOME": "/root", "LANG": "C.UTF-8", "PATH": f"{DISK_MOUNT}/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 _AGAIN_SECONDS = 1
 _LOOK_SECONDS = 0.2
 
@@ -50,7 +52,7 @@ def prepare(place: Place) -> None:
     for name, target in (("hosts", "/etc/hosts"), ("cni.conflist", "/etc/cni/net.d/10-lab.conflist")):
         Path(target).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(_SHARE / "files" / name, target)
-    _run("nft", "--file", str(_SHARE / "files/masquerade.nft"))
+    _run("nft", "--file", str(_SHARE / "files/link.nft"))
 
 
 def _join_networks(place: Place) -> None:
@@ -64,7 +66,7 @@ def _join_networks(place: Place) -> None:
 
 
 def _mount_disk() -> None:
-    Path(DISK_MOUNT).mkdir(exist_ok=True)
+    Path(DISK_MOUNT).mkdir()
     _run("mount", "/dev/vda", DISK_MOUNT)
     for name in PERSISTENT:
         kept, seen = Path(DISK_MOUNT, "var", name), Path("/var", name)
@@ -90,7 +92,7 @@ async def keep(name: str, argv: Sequence[str]) -> None:
         await asyncio.sleep(_LOOK_SECONDS)
     with (_SHARE / f"{name}.log").open("ab") as log:
         while True:
-            process = await asyncio.create_subprocess_exec(*argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            process = await asyncio.create_subprocess_exec(*argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_ENVIRONMENT)
             print(f"{name} has ended with status {await process.wait()}; it is started again", flush=True)
             await asyncio.sleep(_AGAIN_SECONDS)
 
@@ -105,7 +107,7 @@ async def _dial(host: str, port: int) -> tunnel.Connection:
 async def _obey(reader: StreamReader, writer: StreamWriter) -> None:
     argv = json.loads(await reader.readline())
     process = await asyncio.create_subprocess_exec(
-        *argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        *argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, env=_ENVIRONMENT
     )
     output, errors = await process.communicate()
     said = {"status": process.returncode, "stdout": output.decode(errors="replace"), "stderr": errors.decode(errors="replace")}
@@ -132,7 +134,7 @@ def _run(*argv: str) -> None:
 
 def main() -> None:
     """Be the node until the guest ends."""
-    os.environ["PATH"] = f"{DISK_MOUNT}/bin:{os.environ['PATH']}"
+    os.environ |= _ENVIRONMENT  # by whose PATH programs are found
     place = Place(int(sys.argv[1]))
     prepare(place)
     asyncio.run(_serve(place))

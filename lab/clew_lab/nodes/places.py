@@ -14,6 +14,7 @@ __all__ = [
     "SERVICE_NETWORK",
     "TUNNEL_PORT",
     "USER_ADDRESS",
+    "USER_NETWORK",
     "Place",
     "number_at",
 ]
@@ -22,6 +23,9 @@ MOST_NODES = 9
 POD_NETWORK = "10.244.0.0/16"
 SERVICE_NETWORK = "10.96.0.0/16"
 DNS_ADDRESS = "10.96.0.10"
+
+USER_NETWORK = "10.0.2.0/24"
+"""QEMU's user network: the guest, the host, nobody else."""
 
 USER_ADDRESS = "10.0.2.15"
 """A guest's own address in QEMU's user network, the same for all: each has such a network to itself."""
