@@ -19,7 +19,7 @@ REQUESTS = 100
 def shop(cluster: Cluster) -> Iterator[None]:
     """All pods of the application, ready."""
     cluster.kubectl("apply", "--kustomize", str(MANIFESTS))
-    cluster.kubectl("wait", "--namespace=bookinfo", "deployments", "--all", "--for=condition=Available", "--timeout=300s")
+    cluster.kubectl("wait", "--namespace=bookinfo", "deployments", "--all", "--for=condition=Available", "--timeout=600s")
     yield
     cluster.kubectl("delete", "--kustomize", str(MANIFESTS))
 

@@ -54,8 +54,15 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 def command(container: Container, files: Path, *arguments: str, **environment: str) -> list[str]:
     """The command line that runs what the image is for."""
     told = [*container.config["Env"], *(f"{name}={value}" for name, value in environment.items())]
-    inside = replace(container, config={**container.config, "Env": told})
-    return inside.command(*container.config["Entrypoint"], *arguments, files=files)
+    told_of = replace(container, config={**container.config, "Env": told})
+    return told_of.command(*container.config["Entrypoint"], *arguments, files=files)
+
+
+def inside(process: subprocess.Popen[str]) -> list[int]:
+    """The container's process 1, which unshare(1) waits for, unless it has ended."""
+    if process.poll() is not None:
+        return []
+    return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
 
 
 @contextmanager
@@ -75,7 +82,8 @@ def started(container: Container, files: Path, says: str, **environment: str) ->
             reading.start()
             yield process, port
         finally:
-            process.kill()
+            for pid in inside(process):
+                os.kill(pid, signal.SIGKILL)
             if reading.ident is not None:
                 reading.join()
 
@@ -188,8 +196,8 @@ def test_load_is_sent_out_of_its_image(shop: str, programs: Shop, files: Path) -
 def test_a_service_ends_when_it_is_told_to(programs: Shop, files: Path, name: str, says: str, status: int) -> None:
     """It is process 1 of its container, whose signals count only if it listens to them."""
     with started(programs[f"bookinfo-{name}"], files, says) as (process, _):
-        (first,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        os.kill(int(first), signal.SIGTERM)
+        (first,) = inside(process)
+        os.kill(first, signal.SIGTERM)
         assert process.wait(60) == status
 
 
