@@ -75,7 +75,7 @@ def started(container: Container, files: Path, says: str, **environment: str) ->
         assert process.stderr is not None
         reading = threading.Thread(target=process.stderr.read)
         try:
-            said = []
+            said: list[str] = []
             while f"{says} listens on {port}\n" not in said[-1:]:
                 said.append(process.stderr.readline())
                 assert said[-1], f"it ended: {said}"
