@@ -8,15 +8,16 @@ STAMP  := $(VENV)/installed
 LOCKS  := requirements/dev.txt requirements/lab.txt
 TESTS  ?= tests/kernel
 KERNEL ?=
+ARCH   ?= amd64
 UV     ?= uv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-unit test-kernel test-api check format bench setup lock clean
+.PHONY: demo test test-unit test-kernel test-api test-cluster check format bench images setup setup-nodes lock clean
 
 demo: setup          ## boots a kernel, runs the example under the agent, prints its traces
 	$(BIN)/clew-lab demo
 
-test: setup          ## every test, in one report
+test: setup-nodes    ## every test, in one report
 	$(BIN)/pytest
 
 test-unit: $(STAMP)  ## what needs no kernel
@@ -27,6 +28,9 @@ test-kernel: setup   ## what runs in guests; TESTS and KERNEL narrow it
 
 test-api: setup      ## what speaks to a real API server
 	$(BIN)/pytest tests/api
+
+test-cluster: setup-nodes ## what runs on real nodes, in one cluster
+	$(BIN)/pytest tests/cluster
 
 check: $(STAMP)      ## format, lint, types, layers, unit tests: under a minute
 	$(BIN)/ruff format --check .
@@ -42,8 +46,14 @@ format: $(STAMP)     ## writes what `check` would complain of, where that can be
 bench: setup         ## paired figures, with and without Clew
 	$(BIN)/python -m bench
 
+images: setup        ## all container images; ARCH=arm64: those that there are for it
+	$(BIN)/clew-lab images --arch $(ARCH)
+
 setup: $(STAMP)      ## .venv, the host's packages, the lab's image and control plane; nothing to do when all is there
 	$(BIN)/clew-lab setup
+
+setup-nodes: setup   ## what real nodes are made of, too: their programs, the images on their disk
+	$(BIN)/clew-lab cluster build --nodes
 
 # Debian's Python comes without venv; a machine that has it (or another Python) is left as it is.
 $(STAMP): pyproject.toml lab/pyproject.toml $(LOCKS)

@@ -6,12 +6,13 @@ load, the guest's caches) touches both alike: ratios are taken within a round, a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-__all__ = ["Measurement", "Ratio", "Summary", "percentile", "ratio", "summarise"]
+from clew_lab.load import percentile
+
+__all__ = ["Measurement", "Ratio", "Summary", "ratio", "summarise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +61,6 @@ class Summary:
     without: float
     with_agent: float
     ratio: Ratio
-
-
-def percentile(values: Sequence[int], share: float) -> int:
-    """The smallest value that at least ``share`` of the values do not exceed (nearest rank). Raises ``ValueError`` when there is none."""
-    if not values:
-        raise ValueError("a percentile of no values")
-    if not 0 < share <= 1:
-        raise ValueError(f"a share is above 0 and at most 1, not {share}")
-    return sorted(values)[math.ceil(share * len(values)) - 1]
 
 
 def ratio(pairs: Sequence[tuple[float, float]]) -> Ratio:

@@ -1,6 +1,6 @@
-"""The Bookinfo-like application of ``examples/bookinfo``, started in pods of a guest.
+"""The Bookinfo-like application of ``examples/bookinfo``: how each service is started, in pods of a guest and in its image.
 
-The services are programs of their own, in four languages; this only knows how each is started and where the others are.
+The services are programs of their own, in four languages; this only knows their command lines and where the others are.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NAMESPACE = "bookinfo"
 PORT = 9080
 _START_SECONDS = 420.0
 _RUBY = ("ruby", "--disable=did_you_mean", "--disable=error_highlight", "--disable=syntax_suggest")
-_JAVA = ("java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+_JAVA = ("java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Service:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def services(sources: Path, classes: Path) -> tuple[Service, ...]:
+def services(sources: Path, classes: Path, python: str = sys.executable) -> tuple[Service, ...]:
     """The four services, callees first. ``sources`` is ``examples/bookinfo``; ``classes`` holds the compiled reviews."""
     patience = {"UPSTREAM_TIMEOUT": "60"}
     return (
@@ -43,7 +43,7 @@ def services(sources: Path, classes: Path) -> tuple[Service, ...]:
         Service("reviews", (*_JAVA, "-cp", str(classes), "Reviews"), {"RATINGS_URL": f"http://ratings:{PORT}", **patience}),
         Service(
             "productpage",
-            (sys.executable, str(sources / "productpage/productpage.py")),
+            (python, str(sources / "productpage/productpage.py")),
             {"DETAILS_URL": f"http://details:{PORT}", "REVIEWS_URL": f"http://reviews:{PORT}", **patience},
         ),
     )

@@ -104,7 +104,7 @@ def _inside(requests: int, show: int) -> int:
         agent = stack.enter_context(AgentProcess(argv, echo=sys.stderr))
         clock.say(f"probes attached {agent.wait_ready():.1f} s after the agent's start; sending {requests} requests")
         result = closed_loop(address, lambda _: request, connections=1, count=requests)
-        clock.say(f"{result.requests} answers, {result.failures} of them failures")
+        clock.say(f"{result.requests} requests, {result.failures} of them failed")
         status = agent.stop()
         clock.say(f"agent stopped with status {status}")
     if status != 0 or result.failures:

@@ -5,7 +5,6 @@ image it runs from: two runs never build the same thing twice, and `clean` never
 """
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -17,11 +16,12 @@ from pathlib import Path
 
 from clew_lab import rootfs
 from clew_lab.config import KERNELS
+from clew_lab.keys import files_below, key_of
 
 __all__ = ["CHECKOUT", "Image", "ImageMissing", "build_image", "cache_dir", "clean", "find_image", "in_use", "recipe_key"]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-_RECIPE = ("lab/clew_lab/config.py", "lab/clew_lab/rootfs.py", "requirements/dev.txt")
+_RECIPE = ("lab/clew_lab/chroot.py", "lab/clew_lab/config.py", "lab/clew_lab/rootfs.py", "requirements/dev.txt")
 _INDEX = "image.json"
 
 
@@ -53,11 +53,7 @@ def cache_dir() -> Path:
 
 def recipe_key(checkout: Path = CHECKOUT) -> str:
     """Return the hash of the files that an image is made from, 16 hex digits."""
-    digest = hashlib.sha256()
-    for name in _RECIPE:
-        text = (checkout / name).read_bytes()
-        digest.update(f"{name} {len(text)}\n".encode() + text)
-    return digest.hexdigest()[:16]
+    return key_of(files_below(checkout, _RECIPE))
 
 
 def find_image() -> Image:

@@ -11,9 +11,15 @@ from clew_lab.cluster import programs
 from clew_lab.config import KERNELS
 from clew_lab.guest import GuestOptions
 from clew_lab.host import HostUnready, as_root, ensure_host_packages
+from clew_lab.images import build as container_images
+from clew_lab.nodes import build as node_programs
+from clew_lab.nodes import disk as node_disks
 from clew_lab.run import run_command, run_shell
 
 __all__ = ["main"]
+
+_PARTS = (images, programs, node_programs, node_disks, container_images)
+"""Who keeps what has been built in the cache."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from clew_lab.cluster.main import main as cluster
 
         return cluster(arguments[1:])
+    if arguments[:1] == ["images"]:
+        return container_images.main(arguments[1:])
     asked = _parser().parse_args(arguments)
     try:
         return _carry_out(asked)
@@ -58,7 +66,8 @@ def _carry_out(asked: argparse.Namespace) -> int:
             control_plane = programs.build_programs()
             print(f"lab ready: {image.path}, kernels {', '.join(image.kernels.values())}; {control_plane}, a control plane")
         case "clean":
-            print("\n".join(images.clean(asked.all) + programs.clean(asked.all)) or "nothing to remove")
+            said = [line for part in _PARTS for line in part.clean(asked.all)]
+            print("\n".join(said) or "nothing to remove")
         case "run":
             command = asked.command[1:] if asked.command[:1] == ["--"] else asked.command
             if not command:
@@ -77,8 +86,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="clew-lab", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
     actions.add_parser("setup", help="install what the host lacks, build the image and the control plane, once per recipe")
-    actions.add_parser("cluster", help="a Kubernetes control plane with nodes that are played: build, up, down, status", add_help=False)
+    actions.add_parser(
+        "cluster", help="a Kubernetes cluster, with nodes that are guests or are played: build, up, down, status, node", add_help=False
+    )
     actions.add_parser("demo", help="the demo: four services, one policy, traces down into the kernel", add_help=False)
+    actions.add_parser(
+        "images", help="the operator's and the agent's container image: build, and print name, digest and size", add_help=False
+    )
     clean = actions.add_parser("clean", help="remove images and programs of earlier recipes")
     clean.add_argument("--all", action="store_true", help="the present ones and all downloads too")
     run = actions.add_parser("run", help="boot a guest, run one command in the checkout, return its exit status")

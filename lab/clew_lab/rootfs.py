@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from clew_lab.chroot import certificates, run_in
 from clew_lab.config import BASE_SUITE, CHECKOUT_MOUNT, GUEST_PACKAGES, GUEST_PYTHON, KERNELS, SHARE_MOUNT, Kernel
 
 __all__ = ["build"]
@@ -28,8 +29,6 @@ for _ in $(seq 200); do
     sleep 0.05
 done
 """
-_PASSED_ON = ("http_proxy", "https_proxy", "no_proxy", "PIP_INDEX_URL", "PIP_DEFAULT_TIMEOUT")
-_CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 
 def build(root: Path, debs: Path, requirements: Path) -> dict[str, str]:
@@ -59,22 +58,6 @@ def _write_program(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def _in_root(root: Path, *argv: str, stdout: int | None = None) -> str:
-    """Run a command inside the root file system, with /proc and /dev of its own that go with it; return its output."""
-    script = 'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"'
-    environment = {
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": "/root",
-        "LC_ALL": "C.UTF-8",
-        "DEBIAN_FRONTEND": "noninteractive",
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        "PIP_ROOT_USER_ACTION": "ignore",
-        "PIP_CERT": _CA_BUNDLE,
-    } | {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    command = ["unshare", "--mount", "sh", "-c", script, str(root), *argv]
-    return subprocess.run(command, check=True, env=environment, stdout=stdout, text=True).stdout or ""
-
-
 def _install_packages(root: Path, debs: Path) -> None:
     """Install the guest's packages, with no service started; what was downloaded goes into the cache."""
     policy = root / "usr/sbin/policy-rc.d"
@@ -83,33 +66,29 @@ def _install_packages(root: Path, debs: Path) -> None:
     for deb in debs.glob("*.deb"):
         if not (archives / deb.name).exists():
             os.link(deb, archives / deb.name)
-    _in_root(root, "apt-get", "update")
-    _in_root(root, "apt-get", "install", "--yes", "--no-install-recommends", *GUEST_PACKAGES)
+    run_in(root, "apt-get", "update")
+    run_in(root, "apt-get", "install", "--yes", "--no-install-recommends", *GUEST_PACKAGES)
     for deb in archives.glob("*.deb"):
         if not (debs / deb.name).exists():
             os.link(deb, debs / deb.name)
-    _in_root(root, "apt-get", "clean")
+    run_in(root, "apt-get", "clean")
     policy.unlink()
 
 
 def _install_python(root: Path, requirements: Path) -> None:
     """Make the guest's Python environment: Debian's packages (bcc) with the locked requirements beside them."""
     shutil.copy(requirements, root / "tmp/requirements.txt")
-    bundle = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE") or _CA_BUNDLE
-    own = (root / _CA_BUNDLE.lstrip("/")).read_bytes()
-    if Path(bundle).exists():
-        shutil.copy(bundle, root / _CA_BUNDLE.lstrip("/"))
-    _in_root(root, "python3", "-m", "venv", "--system-site-packages", str(_VENV))
-    _in_root(root, GUEST_PYTHON, "-m", "pip", "install", "--quiet", "--no-cache-dir", "--require-hashes", "-r", "/tmp/requirements.txt")
-    (root / _CA_BUNDLE.lstrip("/")).write_bytes(own)
+    run_in(root, "python3", "-m", "venv", "--system-site-packages", str(_VENV))
+    install = [GUEST_PYTHON, "-m", "pip", "install", "--quiet", "--no-cache-dir", "--require-hashes", "-r", "/tmp/requirements.txt"]
+    run_in(root, *install, mounts=certificates())
     (root / "tmp/requirements.txt").unlink()
 
 
 def _kernel_package(root: Path, kernel: Kernel) -> str:
     preferred = f"linux-image-{kernel.preferred}"
-    if kernel.preferred and preferred in _in_root(root, "apt-cache", "pkgnames", preferred, stdout=subprocess.PIPE).split():
+    if kernel.preferred and preferred in run_in(root, "apt-cache", "pkgnames", preferred, stdout=subprocess.PIPE).split():
         return preferred
-    depends = _in_root(root, "apt-cache", "depends", "--important", "linux-image-amd64", stdout=subprocess.PIPE)
+    depends = run_in(root, "apt-cache", "depends", "--important", "linux-image-amd64", stdout=subprocess.PIPE)
     return next(line.split()[1] for line in depends.splitlines() if line.strip().startswith("Depends: linux-image-"))
 
 
@@ -118,11 +97,11 @@ def _install_kernel(root: Path, kernel: Kernel) -> str:
     sources = root / "etc/apt/sources.list"
     own = sources.read_text()
     sources.write_text(own.replace(f" {BASE_SUITE} ", f" {kernel.suite} "))
-    _in_root(root, "apt-get", "update")
+    run_in(root, "apt-get", "update")
     package = _kernel_package(root, kernel)
     unpacked = root / "tmp/kernel"
     unpacked.mkdir()
-    _in_root(root, "sh", "-ec", f"cd /tmp/kernel; apt-get -o APT::Sandbox::User=root download {package}; dpkg-deb -x *.deb .; rm *.deb")
+    run_in(root, "sh", "-ec", f"cd /tmp/kernel; apt-get -o APT::Sandbox::User=root download {package}; dpkg-deb -x *.deb .; rm *.deb")
     sources.write_text(own)
     release = package.removeprefix("linux-image-")
     boot_file = root / "boot" / f"vmlinuz-{release}"
@@ -131,6 +110,6 @@ def _install_kernel(root: Path, kernel: Kernel) -> str:
     modules = next(path for path in (unpacked / "usr/lib/modules", unpacked / "lib/modules") if path.is_dir())
     (root / "usr/lib/modules").mkdir(exist_ok=True)
     shutil.move(modules / release, root / "usr/lib/modules" / release)
-    _in_root(root, "depmod", release)
+    run_in(root, "depmod", release)
     shutil.rmtree(unpacked)
     return release

@@ -322,8 +322,9 @@ def test_a_token_bound_to_a_node_and_renewed(cluster: Cluster, bound: Bound) -> 
     )
     assert who["status"]["userInfo"]["extra"]["authentication.kubernetes.io/node-name"] == ["n2"]
     mode = open_cluster(bound.kubeconfig, "n2")
-    apply(cluster, revision("i-1"), revision("i-2", sampling={"ratio": "0.5"}), tracing("n2", "i-1"))
-    enforce(mode, await_policies(mode, "1"))
+    # The node has a policy already, so the first one here has a ratio of its own.
+    apply(cluster, revision("i-1", sampling={"ratio": "0.75"}), revision("i-2", sampling={"ratio": "0.5"}), tracing("n2", "i-1"))
+    enforce(mode, await_policies(mode, "0.75"))
     await_report(cluster, "n2", "Ready", "i-1")
     bound.renew("agent-2")
     bound.revoke("agent-1")

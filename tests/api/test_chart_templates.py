@@ -163,11 +163,17 @@ def test_where_spans_go() -> None:
     }
 
 
-@pytest.mark.parametrize(("tag", "image"), [("", "clew:0.1.0"), ("1.2.3", "clew:1.2.3")])
-def test_all_run_one_image(tag: str, image: str) -> None:
-    values = {"image.tag": tag}
-    pods = [pod(values, *one) for one in (("Deployment", "clew-operator"), ("DaemonSet", "clew-agent"), ("Job", "clew-test"))]
-    assert {container["image"] for spec in pods for container in spec["containers"]} == {image}
+@pytest.mark.parametrize(
+    ("values", "prefix", "tag"),
+    [
+        ({}, "clew", "0.1.0"),
+        ({"image.repository": "registry.example.com/clew", "image.tag": "1.2.3"}, "registry.example.com/clew", "1.2.3"),
+    ],
+)
+def test_each_part_runs_its_image(values: dict[str, Any], prefix: str, tag: str) -> None:
+    parts = {("Deployment", "clew-operator"): "operator", ("DaemonSet", "clew-agent"): "agent", ("Job", "clew-test"): "operator"}
+    for which, part in parts.items():
+        assert [container["image"] for container in pod(values, *which)["containers"]] == [f"{prefix}/{part}:{tag}"]
 
 
 def test_every_node_has_an_agent_and_replicas_spread() -> None:

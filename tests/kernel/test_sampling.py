@@ -25,7 +25,7 @@ def drive(rig: Rig, namespace: str, count: int, flags: str = "") -> dict[str, Ad
         return plain[:-2] + f"traceparent: {traceparent(flags)}\r\n\r\n".encode() if flags else plain
 
     result = closed_loop((str(service.address), PORT), request, connections=4, count=count)
-    assert (result.requests, result.failures) == (count, 0)
+    assert (result.requests, result.failed) == (count, {})
     return {name: added(call_of(name), rig.upstream.wait(name)) for name in names}
 
 

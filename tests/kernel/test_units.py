@@ -37,7 +37,7 @@ def drive(rig: Rig, pod: LabPod, label: str, count: int, connections: int) -> li
     result = closed_loop(
         (str(pod.address), PORT), lambda number: get("pod", f"/call/{names[number]}", close=True), connections=connections, count=count
     )
-    assert (result.requests, result.failures) == (count, 0)
+    assert (result.requests, result.failed) == (count, {})
     return names
 
 

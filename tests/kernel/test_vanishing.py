@@ -42,7 +42,7 @@ def under_load(rig: Rig) -> LoadResult:
 
 
 def test_no_request_fails(under_load: LoadResult) -> None:
-    assert (under_load.requests, under_load.failures) == (REQUESTS, 0)
+    assert (under_load.requests, under_load.failed) == (REQUESTS, {})
 
 
 @pytest.mark.usefixtures("under_load")

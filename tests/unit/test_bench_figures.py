@@ -5,46 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from bench.figures import Measurement, Ratio, percentile, ratio, summarise
+from bench.figures import Measurement, Ratio, ratio, summarise
 from bench.procfs import parse_busy_ns, parse_task_ns
 from bench.report import AgentCost, Row, losses, render, to_json
 from bench.workloads import WORKLOADS, runtimes
-
-
-@pytest.mark.parametrize(
-    ("values", "share", "expected"),
-    [
-        ([5], 0.5, 5),
-        ([1, 2, 3, 4], 0.5, 2),
-        ([4, 3, 2, 1], 0.75, 3),
-        (range(1, 101), 0.99, 99),
-        (range(1, 101), 1.0, 100),
-        ([1, 9], 0.01, 1),
-    ],
-)
-def test_percentile_is_the_nearest_rank(values: list[int], share: float, expected: int) -> None:
-    assert percentile(values, share) == expected
-
-
-@given(st.lists(st.integers(min_value=0), min_size=1), st.floats(min_value=0.001, max_value=1))
-def test_a_percentile_covers_its_share(values: list[int], share: float) -> None:
-    found = percentile(values, share)
-    assert found in values
-    assert sum(value <= found for value in values) >= share * len(values) * (1 - 1e-12)
-
-
-@pytest.mark.parametrize("share", [0, 1.1, -1])
-def test_a_share_is_above_0_and_at_most_1(share: float) -> None:
-    with pytest.raises(ValueError, match="above 0 and at most 1"):
-        percentile([1], share)
-
-
-def test_a_percentile_needs_values() -> None:
-    with pytest.raises(ValueError, match="no values"):
-        percentile([], 0.5)
 
 
 def test_ratio_is_taken_within_rounds() -> None:

@@ -14,7 +14,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 from clew_lab.bookinfo import services
+from clew_lab.images import bookinfo as images
 from clew_lab.pods import LabPod, hosts_lines, parse_listening
 
 SOURCES = Path(__file__).parents[2] / "examples/bookinfo"
@@ -102,6 +104,13 @@ def test_each_service_is_started_with_the_addresses_of_those_it_calls() -> None:
     assert started["productpage"].environment["DETAILS_URL"] == "http://details:9080"
     assert [Path(service.argv[-1]).is_file() for service in started.values()] == [True, True, False, True]
     assert (SOURCES / "reviews/Reviews.java").is_file()
+
+
+def test_the_manifests_name_the_images_that_are_made() -> None:
+    named = yaml.safe_load((SOURCES / "manifests/kustomization.yaml").read_text())["images"]
+    made = {recipe.name for recipe in images.recipes()}
+    assert {f"{image['name']}:{image['newTag']}" for image in named} == {name for name in made if "bookinfo" in name}
+    assert len(made) == len(named) + 1
 
 
 def test_hosts_name_pods_as_cluster_dns_does() -> None:

@@ -1,15 +1,16 @@
 """What the control plane is started with: users, kubeconfigs, the audit policy, command lines; and nodes as kwok is given them."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 from clew_lab.cluster import flux
-from clew_lab.cluster.components import AUDIT_POLICY, Files, command_lines, kubeconfig, tokens_csv
-from clew_lab.cluster.nodes import node
+from clew_lab.cluster.components import AUDIT_POLICY, Files, client_certificate, command_lines, egress_selector, kubeconfig, tokens_csv
+from clew_lab.cluster.played import node
 from clew_lab.cluster.ports import Ports
 
-PORTS = Ports(1, 2, 3, 4, 5, 6, source_controller=7, artifacts=8, kustomize_controller=9)
+PORTS = Ports(1, 2, 3, 4, 5, 6, source_controller=7, artifacts=8, kustomize_controller=9, nodes=(10, 11))
 
 
 def test_only_the_admin_and_kwok_may_do_everything() -> None:
@@ -20,6 +21,39 @@ def test_only_the_admin_and_kwok_may_do_everything() -> None:
         "t2,system:kube-scheduler,kube-scheduler",
         "t3,kwok,kwok,system:masters",
     ]
+
+
+def test_a_kubelet_is_its_node_and_kube_proxy_is_no_node() -> None:
+    assert tokens_csv({"worker-2": "t4", "kube-proxy": "t5"}).splitlines() == [
+        "t4,system:node:worker-2,worker-2,system:nodes",
+        "t5,system:kube-proxy,kube-proxy",
+    ]
+
+
+def test_kubelets_pods_and_services_are_reached_by_the_egress_s_socket() -> None:
+    (selection,) = json.loads(egress_selector(Files(Path("/cluster"))))["egressSelections"]
+    assert selection == {
+        "name": "cluster",
+        "connection": {"proxyProtocol": "HTTPConnect", "transport": {"uds": {"udsName": "/cluster/egress.sock"}}},
+    }
+
+
+def test_the_certificate_for_kubelets_is_a_client_s(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    subprocess.run(client_certificate(files), check=True, capture_output=True)
+    show = ["openssl", "x509", "-in", str(files.kubelet_client), "-noout", "-subject", "-ext", "extendedKeyUsage"]
+    said = subprocess.run(show, check=True, capture_output=True, text=True).stdout
+    assert [line.strip() for line in said.splitlines()] == [
+        "subject=O = system:masters, CN = kube-apiserver-kubelet-client",
+        "X509v3 Extended Key Usage:",
+        "TLS Web Client Authentication",
+    ]
+
+
+def test_a_silent_node_is_given_up_as_soon_as_kwok_would_have_renewed_four_times() -> None:
+    lines = command_lines(Path("/programs"), Files(Path("/cluster")), PORTS, node_lease_seconds=60)
+    assert "--node-monitor-grace-period=60s" in lines["kube-controller-manager"]
+    assert "--node-lease-duration-seconds=60" in lines["kwok"]
 
 
 def test_a_kubeconfig_names_the_server_its_certificate_and_the_token() -> None:

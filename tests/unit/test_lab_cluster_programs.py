@@ -13,6 +13,7 @@ from clew_lab.cluster import build, programs
 from clew_lab.cluster.build import linker_flags
 from clew_lab.cluster.toolchain import RECIPE
 from clew_lab.main import main
+from clew_lab.store import NotBuilt
 
 
 def stub_build(monkeypatch: pytest.MonkeyPatch, *, fails: bool = False) -> list[Path]:
@@ -30,7 +31,7 @@ def stub_build(monkeypatch: pytest.MonkeyPatch, *, fails: bool = False) -> list[
 
 
 def test_without_programs_the_message_says_what_to_do(cache: Path) -> None:
-    with pytest.raises(programs.ProgramsMissing, match="run `clew-lab cluster build`"):
+    with pytest.raises(NotBuilt, match="run `clew-lab cluster build`"):
         programs.find_programs()
 
 
@@ -51,7 +52,7 @@ def test_a_build_that_fails_leaves_no_programs_and_the_next_starts_afresh(cache:
     stub_build(monkeypatch, fails=True)
     with pytest.raises(RuntimeError, match="no network"):
         programs.build_programs()
-    with pytest.raises(programs.ProgramsMissing):
+    with pytest.raises(NotBuilt):
         programs.find_programs()
     stub_build(monkeypatch)
     assert [path.name for path in programs.build_programs().iterdir()] == ["etcd"]

@@ -74,7 +74,7 @@ def test_two_runs_at_once_build_one_image(cache: Path, monkeypatch: pytest.Monke
 
 
 def test_the_key_follows_the_recipe_and_nothing_else(tmp_path: Path) -> None:
-    for name in ("lab/clew_lab/config.py", "lab/clew_lab/rootfs.py", "requirements/dev.txt", "README.md"):
+    for name in ("lab/clew_lab/chroot.py", "lab/clew_lab/config.py", "lab/clew_lab/rootfs.py", "requirements/dev.txt", "README.md"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
     key = images.recipe_key(tmp_path)

@@ -1,7 +1,8 @@
 {{/* Names are fixed: there is one Clew in a cluster, since its kinds and its agents are the cluster's. */}}
 
+{{/* The image of a part: (dict "part" "operator" "context" $). */}}
 {{- define "clew.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ .context.Values.image.repository }}/{{ .part }}:{{ .context.Values.image.tag | default .context.Chart.AppVersion }}
 {{- end }}
 
 {{/* What selects a part's pods: (dict "part" "operator" "context" $). Never to be changed, since selectors are immutable. */}}

@@ -5,6 +5,7 @@ Configured by PORT, DETAILS_URL, REVIEWS_URL and UPSTREAM_TIMEOUT (seconds).
 
 import json
 import os
+import signal
 import sys
 import urllib.error
 import urllib.request
@@ -108,6 +109,7 @@ class Server(ThreadingHTTPServer):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # as process 1 of a container it would ignore the signal
     with Server(("", PORT), Handler) as server:
         print(f"productpage listens on {PORT}", file=sys.stderr, flush=True)
         server.serve_forever()

@@ -5,7 +5,6 @@ what is new: 8 minutes on two cores the first time, under one later.
 """
 
 import io
-import os
 import re
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from clew_lab.cluster.toolchain import RECIPE, go_program
+from clew_lab.cluster.toolchain import RECIPE, compile_command, go_environment, go_program
 
 __all__ = ["COMPONENTS", "FLUX_CONTROLLERS", "FLUX_DEFINITIONS", "STAGES", "build", "build_flux", "linker_flags"]
 
@@ -46,8 +45,8 @@ def build(target: Path, cache: Path) -> None:
 
     Raises ``subprocess.CalledProcessError`` when go or pip fails; they have then said why on stderr.
     """
-    go, environment = str(go_program(cache)), _environment(cache)
-    compile_it = [*_compile(go, linker_flags((RECIPE / "go.mod").read_text())), "-o", str(target / _PROGRAM), "."]
+    go, environment = str(go_program(cache)), go_environment(cache)
+    compile_it = [*compile_command(go, linker_flags((RECIPE / "go.mod").read_text())), "-o", str(target / _PROGRAM), "."]
     subprocess.run(compile_it, cwd=RECIPE, env=environment, check=True)
     for component in COMPONENTS:
         (target / component).symlink_to(_PROGRAM)
@@ -65,27 +64,12 @@ def build_flux(target: Path, cache: Path) -> None:
 
     Raises ``subprocess.CalledProcessError`` when go fails; it has then named on stderr the module that cannot be had.
     """
-    go, environment, recipe = str(go_program(cache)), _environment(cache), RECIPE / "flux"
+    go, environment, recipe = str(go_program(cache)), go_environment(cache), RECIPE / "flux"
     modules = [f"github.com/fluxcd/{name}" for name in FLUX_CONTROLLERS]
-    subprocess.run([*_compile(go, _NO_SYMBOLS), "-o", f"{target}/", *modules], cwd=recipe, env=environment, check=True)
+    subprocess.run([*compile_command(go, _NO_SYMBOLS), "-o", f"{target}/", *modules], cwd=recipe, env=environment, check=True)
     folders = [_module_folder(go, environment, recipe, module) / "config/crd/bases" for module in modules]
     definitions = [path.read_text() for folder in folders for path in sorted(folder.glob("*.yaml"))]
     (target / FLUX_DEFINITIONS).write_text("\n".join(definitions))
-
-
-def _environment(cache: Path) -> dict[str, str]:
-    return os.environ | {
-        "CGO_ENABLED": "0",
-        "GOCACHE": str(cache / "build"),
-        "GOFLAGS": "-modcacherw",
-        "GOMODCACHE": str(cache / "mod"),
-        "GOTOOLCHAIN": "local",
-        "GOWORK": "off",
-    }
-
-
-def _compile(go: str, flags_of_the_linker: str) -> list[str]:
-    return ["nice", go, "build", "-buildvcs=false", "-trimpath", "-ldflags", flags_of_the_linker]
 
 
 def _module_folder(go: str, environment: Mapping[str, str], recipe: Path, module: str) -> Path:

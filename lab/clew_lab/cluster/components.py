@@ -12,16 +12,22 @@ from typing import Any
 from clew_lab.cluster.build import STAGES
 from clew_lab.cluster.ports import Ports
 from clew_lab.guest import HOST_ADDRESS
+from clew_lab.nodes.places import MOST_NODES, SERVICE_NETWORK, Place
 
 __all__ = [
     "ADMIN",
     "AUDIT_POLICY",
     "COMPONENT_USERS",
+    "KUBE_PROXY",
+    "NODE_LEASE_SECONDS",
+    "NODE_USERS",
     "PLAYED",
     "PLAYED_BY_KWOK",
     "Files",
     "authority",
+    "client_certificate",
     "command_lines",
+    "egress_selector",
     "kubeconfig",
     "tokens_csv",
 ]
@@ -30,10 +36,18 @@ ADMIN = "admin"
 COMPONENT_USERS = {"kube-controller-manager": "system:kube-controller-manager", "kube-scheduler": "system:kube-scheduler", "kwok": "kwok"}
 """The components that are clients of the API server, and the user that each is."""
 
+KUBE_PROXY = "kube-proxy"
+NODE_USERS = {KUBE_PROXY: "system:kube-proxy"} | {
+    place.name: f"system:node:{place.name}" for place in (Place(number) for number in range(1, MOST_NODES + 1))
+}
+"""The clients of the API server that run on nodes: kube-proxy, and the kubelet of each node that there may be, by the node's name."""
+
 PLAYED, PLAYED_BY_KWOK = "kwok.x-k8s.io/node", "fake"
 """The annotation of a node that kwok plays the kubelet of, and its value; other nodes it leaves alone."""
 
-_NODE_LEASE_SECONDS = 200  # kwok renews at a quarter of it: leases of 1,000 nodes are 20 writes a second
+NODE_LEASE_SECONDS = 200
+"""How long a node may be silent before it is given up. kwok renews at a quarter of it: leases of 1,000 nodes are 20 writes a second."""
+
 _MASTERS = frozenset({ADMIN, "kwok"})
 _WRITES = ["create", "update", "patch", "delete", "deletecollection"]
 AUDIT_POLICY: dict[str, Any] = {
@@ -58,6 +72,11 @@ class Files:
         self.ca = folder / "ca.crt"
         self.certificate = self.certificates / "apiserver.crt"
         self.key = self.certificates / "apiserver.key"
+        self.egress = folder / "egress.json"
+        self.egress_socket = folder / "egress.sock"
+        self.kubelet_client = folder / "kubelet-client.crt"
+        self.kubelet_client_key = folder / "kubelet-client.key"
+        self.lan_socket = folder / "lan.sock"
         self.tokens = folder / "tokens.csv"
 
     def kubeconfig(self, user: str) -> Path:
@@ -66,12 +85,32 @@ class Files:
 
 
 def tokens_csv(tokens: Mapping[str, str]) -> str:
-    """Return the API server's token file; `tokens` maps "admin" and the names of components to their tokens."""
+    """Return the API server's token file; `tokens` maps "admin" and the names of components and nodes to their tokens."""
+    users = COMPONENT_USERS | NODE_USERS
     lines = []
     for name, token in tokens.items():
-        group = ",system:masters" if name in _MASTERS else ""
-        lines.append(f"{token},{COMPONENT_USERS.get(name, name)},{name}{group}\n")
+        user = users.get(name, name)
+        group = ",system:masters" if name in _MASTERS else ",system:nodes" if user.startswith("system:node:") else ""
+        lines.append(f"{token},{user},{name}{group}\n")
     return "".join(lines)
+
+
+def client_certificate(files: Files) -> Sequence[str]:
+    """Return the command that makes the certificate by which a kubelet knows the API server. It signs itself: each kubelet holds a copy."""
+    subject = ["-subj", "/O=system:masters/CN=kube-apiserver-kubelet-client", "-addext", "extendedKeyUsage=clientAuth"]
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(files.kubelet_client_key)]
+    return ["openssl", "req", "-x509", "-days", "365", *key, *subject, "-out", str(files.kubelet_client)]
+
+
+def egress_selector(files: Files) -> str:
+    """Return how the API server reaches what is in the cluster's network: kubelets, pods, services."""
+    connection = {"proxyProtocol": "HTTPConnect", "transport": {"uds": {"udsName": str(files.egress_socket)}}}
+    document = {
+        "apiVersion": "apiserver.k8s.io/v1beta1",
+        "kind": "EgressSelectorConfiguration",
+        "egressSelections": [{"name": "cluster", "connection": connection}],
+    }
+    return json.dumps(document, indent=2) + "\n"
 
 
 def kubeconfig(url: str, ca: Path, token: str) -> str:
@@ -93,7 +132,7 @@ def authority(chain: str) -> str:
     return chain[begin:]
 
 
-def command_lines(programs: Path, files: Files, ports: Ports) -> dict[str, Sequence[str]]:
+def command_lines(programs: Path, files: Files, ports: Ports, node_lease_seconds: int = NODE_LEASE_SECONDS) -> dict[str, Sequence[str]]:
     """Return the command line of every component, in the order in which they are started."""
     etcd, peer = f"http://127.0.0.1:{ports.etcd}", f"http://127.0.0.1:{ports.etcd_peer}"
     flags = {
@@ -113,7 +152,12 @@ def command_lines(programs: Path, files: Files, ports: Ports) -> dict[str, Seque
             "--bind-address=127.0.0.1",
             f"--secure-port={ports.apiserver}",
             f"--advertise-address={HOST_ADDRESS}",  # it becomes a name of the certificate, so that guests get in, too
-            "--endpoint-reconciler-type=none",
+            f"--egress-selector-config-file={files.egress}",
+            f"--kubelet-client-certificate={files.kubelet_client}",
+            f"--kubelet-client-key={files.kubelet_client_key}",
+            "--kubelet-preferred-address-types=InternalIP",
+            # An emulated kubelet takes seconds to greet by TLS.
+            "--kubelet-timeout=60s",
             f"--cert-dir={files.certificates}",
             f"--token-auth-file={files.tokens}",
             "--authorization-mode=Node,RBAC",
@@ -121,7 +165,7 @@ def command_lines(programs: Path, files: Files, ports: Ports) -> dict[str, Seque
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={files.certificate}",
             f"--service-account-signing-key-file={files.key}",
-            "--service-cluster-ip-range=10.96.0.0/16",
+            f"--service-cluster-ip-range={SERVICE_NETWORK}",
             "--allow-privileged=true",
             f"--audit-policy-file={files.audit_policy}",
             f"--audit-log-path={files.audit_log}",
@@ -138,7 +182,7 @@ def command_lines(programs: Path, files: Files, ports: Ports) -> dict[str, Seque
             # At the default of 20 requests a second it takes 5 s to start.
             "--kube-api-qps=300",
             "--kube-api-burst=600",
-            f"--node-monitor-grace-period={_NODE_LEASE_SECONDS}s",
+            f"--node-monitor-grace-period={node_lease_seconds}s",
             # Else it makes a folder under /usr/libexec.
             f"--flex-volume-plugin-dir={files.folder / 'flex'}",
             "--leader-elect=false",
@@ -155,7 +199,7 @@ def command_lines(programs: Path, files: Files, ports: Ports) -> dict[str, Seque
             f"--config={programs / STAGES}",
             f"--kubeconfig={files.kubeconfig('kwok')}",
             f"--manage-nodes-with-annotation-selector={PLAYED}={PLAYED_BY_KWOK}",
-            f"--node-lease-duration-seconds={_NODE_LEASE_SECONDS}",
+            f"--node-lease-duration-seconds={node_lease_seconds}",
             "--node-ip=127.0.0.1",
             f"--node-port={ports.kwok}",
             f"--server-address=127.0.0.1:{ports.kwok}",

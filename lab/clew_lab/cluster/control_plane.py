@@ -11,13 +11,22 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from clew_lab.cluster import components, flux, nodes, ports, programs
+from clew_lab.cluster import components, flux, played, ports, programs
 from clew_lab.cluster.build import FLUX_DEFINITIONS
-from clew_lab.cluster.components import ADMIN, AUDIT_POLICY, COMPONENT_USERS, PLAYED, PLAYED_BY_KWOK, Files
+from clew_lab.cluster.components import (
+    ADMIN,
+    AUDIT_POLICY,
+    COMPONENT_USERS,
+    NODE_LEASE_SECONDS,
+    NODE_USERS,
+    PLAYED,
+    PLAYED_BY_KWOK,
+    Files,
+)
 from clew_lab.cluster.processes import ProcessGroup
 from clew_lab.image import cache_dir
 
@@ -36,37 +45,40 @@ class ClusterError(RuntimeError):
 class Cluster:
     """A running control plane; :func:`start_cluster` makes it."""
 
-    def __init__(self, folder: Path, programs: Path, ports: ports.Ports, group: ProcessGroup) -> None:
-        """Write the components' files into `folder`; nothing runs yet."""
+    def __init__(self, folder: Path, programs: Path, ports: ports.Ports, group: ProcessGroup, held: ExitStack, node_lease: int) -> None:
+        """Write the components' files into `folder`; nothing runs yet. What is entered into `held` is left when the cluster has ended."""
         self.folder = folder
         self.url = f"https://127.0.0.1:{ports.apiserver}"
-        self._files = Files(folder)
+        self.files = Files(folder)
         self._programs = programs
-        self._ports = ports
+        self.ports = ports
         self._group = group
-        self._command_lines = components.command_lines(programs, self._files, ports)
+        self.held = held
+        self._command_lines = components.command_lines(programs, self.files, ports, node_lease)
         self._nodes_made = 0
-        tokens = {name: secrets.token_hex(16) for name in (ADMIN, *COMPONENT_USERS)}
-        self.admin_token = tokens[ADMIN]
-        self._files.tokens.write_text(components.tokens_csv(tokens))
-        self._files.audit_policy.write_text(json.dumps(AUDIT_POLICY))
-        for name, token in tokens.items():
-            self._files.kubeconfig(name).write_text(components.kubeconfig(self.url, self.ca, token))
+        self.tokens = {name: secrets.token_hex(16) for name in (ADMIN, *COMPONENT_USERS, *NODE_USERS)}
+        self.admin_token = self.tokens[ADMIN]
+        self.files.tokens.write_text(components.tokens_csv(self.tokens))
+        self.files.audit_policy.write_text(json.dumps(AUDIT_POLICY))
+        self.files.egress.write_text(components.egress_selector(self.files))
+        subprocess.run(components.client_certificate(self.files), check=True, capture_output=True)
+        for name in (ADMIN, *COMPONENT_USERS):
+            self.files.kubeconfig(name).write_text(components.kubeconfig(self.url, self.ca, self.tokens[name]))
 
     @property
     def kubeconfig(self) -> Path:
         """A kubeconfig with every right."""
-        return self._files.kubeconfig(ADMIN)
+        return self.files.kubeconfig(ADMIN)
 
     @property
     def ca(self) -> Path:
         """The certificate of the authority by which the API server is known, PEM."""
-        return self._files.ca
+        return self.files.ca
 
     @property
     def audit_log(self) -> Path:
         """Every write to an object of group clew.dev: one JSON `audit.k8s.io/v1` Event a line, with the body that was sent."""
-        return self._files.audit_log
+        return self.files.audit_log
 
     @property
     def environment(self) -> dict[str, str]:
@@ -96,8 +108,8 @@ class Cluster:
     def add_nodes(
         self,
         names_or_count: int | Sequence[str],
-        zones: Sequence[str] = nodes.ZONES,
-        kernels: Sequence[str] = nodes.KERNELS,
+        zones: Sequence[str] = played.ZONES,
+        kernels: Sequence[str] = played.KERNELS,
     ) -> list[str]:
         """Add nodes that kwok plays and wait until all are Ready; return their names, `node-0` and so on unless given.
 
@@ -106,8 +118,8 @@ class Cluster:
         first = self._nodes_made
         names = [f"node-{first + n}" for n in range(names_or_count)] if isinstance(names_or_count, int) else list(names_or_count)
         self._nodes_made += len(names)
-        made = [nodes.node(name, first + n, zones, kernels) for n, name in enumerate(names)]
-        nodes.create_and_await(self.kubeconfig, made)
+        made = [played.node(name, first + n, zones, kernels) for n, name in enumerate(names)]
+        played.create_and_await(self.kubeconfig, made)
         return names
 
     def set_ready(self, name: str, ready: bool) -> None:
@@ -118,7 +130,7 @@ class Cluster:
             self.kubectl("wait", "--for=condition=Ready", node, "--timeout=60s")
         else:
             self.kubectl("annotate", node, f"{PLAYED}-")
-            self.kubectl("patch", node, "--subresource=status", f"--patch={json.dumps(nodes.not_ready())}")
+            self.kubectl("patch", node, "--subresource=status", f"--patch={json.dumps(played.not_ready())}")
 
     def stop_apiserver(self) -> None:
         """End the API server at once, as a crash would."""
@@ -138,19 +150,19 @@ class Cluster:
         definitions = f"--filename={self._programs / FLUX_DEFINITIONS}"
         self.kubectl("apply", "--server-side", definitions)
         self.kubectl("wait", "--for=condition=Established", "--timeout=30s", definitions)
-        self._files.artifacts.mkdir()
-        for name, argv in flux.command_lines(self._programs, self._files, self._ports).items():
+        self.files.artifacts.mkdir()
+        for name, argv in flux.command_lines(self._programs, self.files, self.ports).items():
             self._group.start(name, argv)
-        for name, address in flux.health(self._ports).items():
-            self._await(name, partial(self._answers, f"http://{address}/readyz"))
+        for name, address in flux.health(self.ports).items():
+            self.await_ready(name, partial(self._answers, f"http://{address}/readyz"))
 
     def start(self) -> None:
         """Start every component and wait until pods can be made and nodes be played."""
         for name in self._command_lines:
             self._start(name)
             if name == _API_SERVER:
-                self.ca.write_text(components.authority(self._files.certificate.read_text()))
-        self._await("kube-controller-manager", self._has_default_service_account)
+                self.ca.write_text(components.authority(self.files.certificate.read_text()))
+        self.await_ready("kube-controller-manager", self._has_default_service_account)
 
     def _run(self, program: str, args: Sequence[str], text: str, check: bool) -> subprocess.CompletedProcess[str]:
         argv = [str(self._programs / program), *args]
@@ -165,16 +177,25 @@ class Cluster:
         self._group.start(name, self._command_lines[name])
         ready: dict[str, Callable[[], bool]] = {
             _API_SERVER: lambda: self._answers(f"{self.url}/readyz"),
-            "kwok": lambda: self._answers(f"http://127.0.0.1:{self._ports.kwok}/healthz"),
+            "kwok": lambda: self._answers(f"http://127.0.0.1:{self.ports.kwok}/healthz"),
         }
         if name in ready:
-            self._await(name, ready[name])
+            self.await_ready(name, ready[name])
 
-    def _await(self, name: str, ready: Callable[[], bool]) -> None:
+    def run_beside(self, name: str, argv: Sequence[str]) -> None:
+        """Start one more process that ends with the cluster; its output goes to `name`.log in the cluster's folder."""
+        self._group.start(name, argv)
+
+    def complain_of_the_dead(self) -> None:
+        """Raise :class:`ClusterError` if a process of the cluster has ended by itself."""
+        for ended in self._group.ended():
+            raise ClusterError(f"{ended} has ended; it said:\n{self._said(ended)}")
+
+    def await_ready(self, name: str, ready: Callable[[], bool]) -> None:
+        """Wait until a process is ready. Raises :class:`ClusterError` when one ends, or this one takes too long."""
         deadline = time.monotonic() + _START_SECONDS
         while not ready():
-            for ended in self._group.ended():
-                raise ClusterError(f"{ended} has ended; it said:\n{self._said(ended)}")
+            self.complain_of_the_dead()
             if time.monotonic() > deadline:
                 raise ClusterError(f"{name} was not ready after {_START_SECONDS:g} s; it said:\n{self._said(name)}")
             time.sleep(_POLL_SECONDS)
@@ -186,7 +207,7 @@ class Cluster:
         """Whether a GET as admin is answered with success."""
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {self.admin_token}"})
         try:
-            context = ssl.create_default_context(cafile=self._files.certificate) if url.startswith("https:") else None
+            context = ssl.create_default_context(cafile=self.files.certificate) if url.startswith("https:") else None
             with urllib.request.urlopen(request, timeout=5, context=context):
                 return True
         except OSError:
@@ -198,16 +219,18 @@ class Cluster:
 
 
 @contextmanager
-def start_cluster(folder: Path | None = None) -> Iterator[Cluster]:
+def start_cluster(folder: Path | None = None, node_lease: int = NODE_LEASE_SECONDS) -> Iterator[Cluster]:
     """Run a fresh control plane while the body runs; the folder of its files, a temporary one if none is named, is removed after.
 
-    Raises :class:`clew_lab.cluster.programs.ProgramsMissing` and :class:`ClusterError`.
+    A node that has been silent for `node_lease` seconds is taken for lost.
+
+    Raises :class:`clew_lab.store.NotBuilt` and :class:`ClusterError`.
     """
     built = programs.find_programs()
     with programs.in_use(built), ports.reserved(cache_dir() / "ports") as reserved:
         home = Path(tempfile.mkdtemp(prefix="clew-cluster-")) if folder is None else folder
         home.mkdir(mode=0o700, exist_ok=True)  # it holds the admin's token
-        with ProcessGroup(home) as group:
-            cluster = Cluster(home, built, reserved, group)
+        with ExitStack() as held, ProcessGroup(home) as group:
+            cluster = Cluster(home, built, reserved, group, held, node_lease)
             cluster.start()
             yield cluster

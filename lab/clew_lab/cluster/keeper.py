@@ -12,25 +12,32 @@ import signal
 import struct
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from clew_lab.cluster.components import ADMIN, Files
+from clew_lab.cluster.components import ADMIN, NODE_LEASE_SECONDS, Files
 from clew_lab.cluster.control_plane import ClusterError, start_cluster
 from clew_lab.cluster.ports import NoPorts
 from clew_lab.cluster.programs import find_programs
-from clew_lab.image import cache_dir
+from clew_lab.image import ImageMissing, cache_dir
+from clew_lab.nodes.machine import LabNode, nodes_below
+from clew_lab.nodes.starting import start_nodes
+from clew_lab.store import NotBuilt
 
-__all__ = ["down", "pid_of", "status", "up"]
+__all__ = ["down", "nodes", "pid_of", "status", "up"]
 
+_NODE_LEASE_SECONDS = 60  # a real node that is lost is noticed within a minute, and an emulated one may be slow
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _FLOCK = "hhqqi"  # struct flock of fcntl(2)
 
 
-def up(name: str, nodes: int) -> Path:
-    """Start a cluster of that name, with so many nodes that kwok plays, and leave it running; return its admin's kubeconfig.
+def up(name: str, kernels: Sequence[str], played: int) -> Path:
+    """Start a cluster of that name and leave it running; return its admin's kubeconfig.
 
-    Raises :class:`ClusterError` and :class:`clew_lab.cluster.programs.ProgramsMissing`.
+    It has a real node for each of `kernels` (a series, such as 6.12), and `played` nodes that kwok plays.
+
+    Raises :class:`ClusterError` and :class:`clew_lab.store.NotBuilt`.
     """
     find_programs()
     with _lock(name).open("a") as lock:
@@ -39,7 +46,7 @@ def up(name: str, nodes: int) -> Path:
     log = _base() / f"{name}.log"
     with log.open("wb") as said:
         keeper = subprocess.Popen(
-            [sys.executable, "-m", __name__, name, str(nodes)],
+            [sys.executable, "-m", __name__, name, str(played), *kernels],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=said,
@@ -81,13 +88,21 @@ def pid_of(name: str) -> int:
     return pid
 
 
-def keep(name: str, nodes: int) -> None:
+def nodes(name: str) -> dict[str, LabNode]:
+    """Return the real nodes of that cluster, by name. Raises :class:`ClusterError` if it is not up."""
+    return nodes_below(_folder(name, pid_of(name)))
+
+
+def keep(name: str, kernels: Sequence[str], played: int) -> None:
     """Run a cluster until this process is told to end by SIGTERM. This is the keeper's whole life."""
     with _lock(name).open("a") as lock:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        with start_cluster(_folder(name, os.getpid())) as cluster:
-            cluster.add_nodes(nodes)
+        node_lease = _NODE_LEASE_SECONDS if kernels else NODE_LEASE_SECONDS
+        with start_cluster(_folder(name, os.getpid()), node_lease) as cluster:
+            cluster.add_nodes(played)
+            if kernels:
+                start_nodes(cluster, kernels)
             print(cluster.kubeconfig, flush=True)
             signal.pause()
 
@@ -118,6 +133,6 @@ def _lock(name: str) -> Path:
 
 if __name__ == "__main__":
     try:
-        keep(sys.argv[1], int(sys.argv[2]))
-    except (ClusterError, NoPorts) as problem:
+        keep(sys.argv[1], sys.argv[3:], int(sys.argv[2]))
+    except (ClusterError, ImageMissing, NoPorts, NotBuilt) as problem:
         raise SystemExit(str(problem)) from None

@@ -8,10 +8,12 @@ choose the same one.
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
+
+from clew_lab.nodes.places import MOST_NODES
 
 __all__ = ["NoPorts", "Ports", "reserved"]
 
@@ -25,7 +27,7 @@ class NoPorts(RuntimeError):
 @dataclass(frozen=True, slots=True)
 class Ports:
     """The TCP ports on 127.0.0.1 that a cluster listens on: one for each component and etcd's second one, then those of Flux, which
-    serves what it fetched on `artifacts`."""
+    serves what it fetched on `artifacts`, and one for each node that is a guest, by which the host reaches it."""
 
     etcd: int
     etcd_peer: int
@@ -36,6 +38,14 @@ class Ports:
     source_controller: int
     artifacts: int
     kustomize_controller: int
+    nodes: tuple[int, ...]
+
+    @classmethod
+    def of(cls, ports: Sequence[int]) -> "Ports":
+        """Return so many ports by their names."""
+        names = [field.name for field in fields(cls) if field.name != "nodes"]
+        one_each = dict(zip(names, ports, strict=False))
+        return cls(**one_each, nodes=tuple(ports[len(names) :]))
 
 
 @contextmanager
@@ -48,7 +58,7 @@ def reserved(locks: Path) -> Iterator[Ports]:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             ports = _ports_of(slot)
             if all(_is_free(port) for port in ports):
-                yield Ports(*ports)
+                yield Ports.of(ports)
                 return
         except BlockingIOError:
             continue
@@ -58,7 +68,7 @@ def reserved(locks: Path) -> Iterator[Ports]:
 
 
 def _ports_of(slot: int) -> list[int]:
-    count = len(fields(Ports))
+    count = len(fields(Ports)) - 1 + MOST_NODES
     return [_FIRST + slot * count + n for n in range(count)]
 
 

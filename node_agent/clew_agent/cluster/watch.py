@@ -22,6 +22,7 @@ _PAGE = "500"
 _SHORTEST, _LONGEST = 240, 480  # seconds of one watch: not all nodes begin anew at one time
 _JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
+_RANDOM = random.SystemRandom()  # nodes that are copies of one another shall not come at one moment
 
 Kept = TypeVar("Kept")
 
@@ -56,7 +57,7 @@ class Backoff:
     def pause(self) -> float:
         """Seconds until the next attempt."""
         self._next = min(self.most, self._next * 2 or self.first)
-        return random.uniform(self._next / 2, self._next)
+        return _RANDOM.uniform(self._next / 2, self._next)
 
     def reset(self) -> None:
         """An attempt has succeeded."""
@@ -95,7 +96,7 @@ class Watch(Generic[Kept]):
         backoff = Backoff()
         begin = "0"  # the server's cache will do, until it has turned out to be behind
         while not self._stopping.is_set():
-            pause = random.random()
+            pause = _RANDOM.random()
             try:
                 if not self._version:
                     self._list(begin)
@@ -128,7 +129,7 @@ class Watch(Generic[Kept]):
     def _follow(self) -> None:
         """Take events in until the watch ends. Where it is cut, the next one goes on behind the last event."""
         query = {**self._resource.query, "resourceVersion": self._version}
-        seconds = random.randint(_SHORTEST, _LONGEST)
+        seconds = _RANDOM.randint(_SHORTEST, _LONGEST)
         try:
             for event in self._api.watch(self._resource.path, query, self._resource.as_events, seconds, self._opened):
                 item = event["object"]

@@ -21,6 +21,7 @@ from clew_agent.export.settings import QueueLimits
 from clew_agent.model import Span
 
 _LOG = logging.getLogger("clew.export")
+_RANDOM = random.SystemRandom()  # nodes that are copies of one another shall not come at one moment
 
 
 class QueuedExporter:
@@ -96,7 +97,7 @@ class QueuedExporter:
         pause = self._limits.first_retry_s
         while (sent := self._send(batch)).result is Result.RETRY:
             self._tell_away(sent.reason)
-            if not self._wait(sent.retry_after_s if sent.retry_after_s is not None else pause * random.uniform(0.8, 1.2)):
+            if not self._wait(sent.retry_after_s if sent.retry_after_s is not None else pause * _RANDOM.uniform(0.8, 1.2)):
                 self._settle("dropped_at_shutdown", len(batch), 0)
                 return
             pause = min(pause * 2, self._limits.last_retry_s)

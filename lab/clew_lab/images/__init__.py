@@ -1,0 +1,1 @@
+"""OCI images without a daemon: how one is written, and those that the project makes."""

@@ -1,0 +1,25 @@
+"""Cluster tests run on real nodes: `cluster` is one control plane with two of them, brought up once for all modules here.
+
+A package with an `__init__.py`, so that the cluster's scope is this folder: it has ended before other tests want the processors.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from clew_lab.cluster import Cluster, start_cluster
+from clew_lab.nodes.machine import LabNode, nodes_below
+from clew_lab.nodes.starting import start_nodes
+
+NODE_LEASE = 60
+
+
+@pytest.fixture(scope="package")
+def cluster() -> Iterator[Cluster]:
+    with start_cluster(node_lease=NODE_LEASE) as running:
+        start_nodes(running, ["6.12", "6.1"])
+        yield running
+
+
+@pytest.fixture(scope="package")
+def nodes(cluster: Cluster) -> dict[str, LabNode]:
+    return nodes_below(cluster.folder)

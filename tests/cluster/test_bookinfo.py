@@ -1,0 +1,67 @@
+"""Bookinfo as pods of two real nodes, and the load generator as a pod beside it."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from clew_lab.cluster import Cluster
+from clew_lab.images import bookinfo
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+MANIFESTS = EXAMPLES / "bookinfo/manifests"
+URL = "http://productpage.bookinfo:9080/productpage"
+REQUESTS = 100
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shop(cluster: Cluster) -> Iterator[None]:
+    """All pods of the application, ready."""
+    cluster.kubectl("apply", "--kustomize", str(MANIFESTS))
+    cluster.kubectl("wait", "--namespace=bookinfo", "deployments", "--all", "--for=condition=Available", "--timeout=600s")
+    yield
+    cluster.kubectl("delete", "--kustomize", str(MANIFESTS))
+
+
+def asked(cluster: Cluster, service: str, path: str) -> str:
+    """What a service answers, by way of the API server."""
+    return cluster.kubectl("get", "--raw", f"/api/v1/namespaces/bookinfo/services/{service}:9080/proxy{path}").stdout
+
+
+def test_three_pods_are_on_each_node(cluster: Cluster) -> None:
+    pods = json.loads(cluster.kubectl("get", "pods", "--namespace=bookinfo", "--output=json").stdout)["items"]
+    assert Counter(pod["spec"]["nodeName"] for pod in pods) == {"worker-1": 3, "worker-2": 3}
+
+
+def test_the_page_is_whole(cluster: Cluster) -> None:
+    page = asked(cluster, "productpage", "/productpage?id=0")
+    assert "<h1>The Comedy of Errors</h1>" in page
+    assert page.count("<blockquote>") == 2
+
+
+def test_each_version_of_reviews_answers_in_its_own_way(cluster: Cluster) -> None:
+    answers = [json.loads(asked(cluster, "reviews", "/reviews/0")) for _ in range(40)]
+    ratings = {answer["version"]: [review.get("rating") for review in answer["reviews"]] for answer in answers}
+    assert ratings == {
+        "v1": [None, None],
+        "v2": [{"stars": 5, "color": "black"}, {"stars": 4, "color": "black"}],
+        "v3": [{"stars": 5, "color": "red"}, {"stars": 4, "color": "red"}],
+    }
+
+
+def test_a_service_may_not_write_its_root_file_system(cluster: Cluster) -> None:
+    script = "import os; print(os.getuid()); open('/tmp/x', 'w')"
+    tried = cluster.kubectl("exec", "--namespace=bookinfo", "deployment/productpage", "--", "python3", "-c", script, check=False)
+    assert tried.stdout == "65532\n"
+    assert "Read-only file system: '/tmp/x'" in tried.stderr
+
+
+def test_load_runs_as_a_pod_and_no_request_fails(cluster: Cluster) -> None:
+    (image,) = (recipe.name for recipe in bookinfo.recipes() if recipe.name.startswith("clew/load:"))
+    arguments = [URL, "--rate", "5", "--seconds", str(REQUESTS / 5), "--close", "--json"]
+    cluster.kubectl("run", "load", f"--image={image}", "--restart=Never", "--", *arguments)
+    cluster.kubectl("wait", "pod/load", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=300s")
+    told = json.loads(cluster.kubectl("logs", "pod/load").stdout)
+    cluster.kubectl("delete", "pod/load")
+    assert (told["requests"], told["failures"], told["failed"]) == (REQUESTS, 0, [])

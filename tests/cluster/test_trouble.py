@@ -1,0 +1,80 @@
+"""Nodes in trouble: cut off, without power, with a kubelet or a containerd that was killed; and how they come back."""
+
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+from clew_lab.cluster import Cluster
+from clew_lab.nodes.machine import LabNode
+
+from tests.cluster import web
+
+NODE, OTHER = "worker-2", "worker-1"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def pods(cluster: Cluster) -> None:
+    web.start(cluster, [OTHER, NODE])
+
+
+def ready(cluster: Cluster, status: str) -> None:
+    """Wait until the node says so, or the control plane of it."""
+    cluster.kubectl("wait", f"node/{NODE}", f"--for=condition=Ready={status}", f"--timeout={web.PATIENCE}s")
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + web.PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, "it has not come to hold"
+        time.sleep(1)
+
+
+def boot_id(cluster: Cluster) -> str:
+    return cluster.kubectl("get", "node", NODE, "--output=jsonpath={.status.nodeInfo.bootID}").stdout
+
+
+def restarts(cluster: Cluster) -> int:
+    status = json.loads(cluster.kubectl("get", "pod", web.pod_on(NODE), "--output=json").stdout)["status"]
+    return int(status["containerStatuses"][0]["restartCount"])
+
+
+def pod_is_ready(cluster: Cluster) -> None:
+    cluster.kubectl("wait", "pod", web.pod_on(NODE), "--for=condition=Ready", f"--timeout={web.PATIENCE}s")
+
+
+def test_a_node_that_is_cut_off_is_given_up_and_comes_back(cluster: Cluster, nodes: dict[str, LabNode]) -> None:
+    nodes[NODE].cut_off()
+    ready(cluster, "Unknown")
+    assert web.ask(cluster, web.pod_on(OTHER), "http://web/") == web.pod_on(OTHER)
+    nodes[NODE].rejoin()
+    ready(cluster, "True")
+    pod_is_ready(cluster)
+    assert web.ask(cluster, web.pod_on(OTHER), f"http://{web.service_of(NODE)}/") == web.pod_on(NODE)
+    assert restarts(cluster) == 0
+
+
+@pytest.mark.parametrize("program", ["kubelet", "containerd", "kube-proxy"])
+def test_a_program_that_is_killed_is_started_again_and_pods_do_not_notice(
+    cluster: Cluster, nodes: dict[str, LabNode], program: str
+) -> None:
+    before = nodes[NODE].run("pgrep", "--exact", program).stdout
+    nodes[NODE].run("kill", "-KILL", before.strip())
+    until(lambda: nodes[NODE].run("pgrep", "--exact", program, check=False).stdout not in ("", before))
+    assert web.ask(cluster, web.pod_on(OTHER), f"http://{web.service_of(NODE)}/") == web.pod_on(NODE)
+    until(lambda: cluster.kubectl("exec", web.pod_on(NODE), "--", "true", check=False).returncode == 0)
+    assert restarts(cluster) == 0
+
+
+def test_a_node_without_power_is_given_up_and_boots_with_its_disk(cluster: Cluster, nodes: dict[str, LabNode]) -> None:
+    before = boot_id(cluster)
+    nodes[NODE].run("sh", "-c", "echo kept > /run/clew/disk/kept; sync")
+    nodes[NODE].power_off()
+    ready(cluster, "Unknown")
+    nodes[NODE].power_on()
+    until(lambda: boot_id(cluster) != before)
+    ready(cluster, "True")
+    pod_is_ready(cluster)
+    assert nodes[NODE].run("cat", "/run/clew/disk/kept").stdout == "kept\n"
+    assert restarts(cluster) == 1
+    assert web.ask(cluster, web.pod_on(OTHER), f"http://{web.service_of(NODE)}/") == web.pod_on(NODE)
