@@ -26,8 +26,8 @@ class RingBuffer:
         """Map the ring. Raises ``OSError``."""
         self._size = map_info(descriptor)["max_entries"]
         self._consumer = mmap.mmap(descriptor, mmap.PAGESIZE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=0)
-        # The data is mapped twice in a row, so that no record is ever cut in two.
-        span = mmap.PAGESIZE + 2 * self._size
+        # The kernel offers the data twice in a row, so that no record is cut in two. Mapped so, each page counts twice as resident.
+        span = mmap.PAGESIZE + self._size
         self._producer = mmap.mmap(descriptor, span, mmap.MAP_SHARED, mmap.PROT_READ, offset=mmap.PAGESIZE)
         self._headers = memoryview(self._producer).cast("Q")
 
@@ -37,7 +37,7 @@ class RingBuffer:
         (end,) = _POSITION.unpack_from(self._producer, 0)
         records: list[bytes] = []
         end = min(end, at + _BATCH)
-        data, headers, mask = self._producer, self._headers, self._size - 1
+        data, headers, mask, limit = self._producer, self._headers, self._size - 1, mmap.PAGESIZE + self._size
         while at < end:
             where = mmap.PAGESIZE + (at & mask)
             header = headers[where >> 3]
@@ -45,7 +45,8 @@ class RingBuffer:
                 break
             size = header & _LENGTH
             if not header & _DISCARDED:
-                records.append(data[where + _HEADER_SIZE : where + _HEADER_SIZE + size])
+                start, over = where + _HEADER_SIZE, where + _HEADER_SIZE + size - limit
+                records.append(data[start : start + size] if over <= 0 else data[start:] + data[mmap.PAGESIZE : mmap.PAGESIZE + over])
             at += (size + _HEADER_SIZE + 7) & ~7
         _POSITION.pack_into(self._consumer, 0, at)
         return records
