@@ -32,10 +32,14 @@ class Container:
     config: dict[str, Any]
 
     def command(self, *argv: str, files: Path) -> list[str]:
-        """The command line that runs `argv` inside; what is in the folder `files` is in its /tmp."""
+        """The command line that runs `argv` inside, as process 1; what is in the folder `files` is in its /tmp.
+
+        When it is killed, everything inside goes with it: the outer namespace's first process stays root's, and the kernel forgets
+        `--kill-child` (PR_SET_PDEATHSIG) of one that changes its user.
+        """
         chroot = ["/usr/sbin/chroot", f"--userspec={self.config['User']}", str(self.root), *argv]
         mounted = ["sh", "-ec", _SCRIPT, "sh", str(self.root), str(files), *self.config["Env"], *chroot]
-        return ["unshare", "--mount", "--pid", "--fork", "--kill-child", *mounted]
+        return ["unshare", "--pid", "--fork", "--kill-child", "unshare", "--mount", "--pid", "--fork", *mounted]
 
     def run(self, *argv: str, files: Path) -> str:
         """Run a command to its end; what it printed. It must succeed."""

@@ -58,11 +58,12 @@ def command(container: Container, files: Path, *arguments: str, **environment: s
     return told_of.command(*container.config["Entrypoint"], *arguments, files=files)
 
 
-def inside(process: subprocess.Popen[str]) -> list[int]:
-    """The container's process 1, which unshare(1) waits for, unless it has ended."""
-    if process.poll() is not None:
-        return []
-    return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+def process_1(process: subprocess.Popen[str]) -> int:
+    """The container's first process: two of unshare(1) stand before it, and each waits for its only child."""
+    pid = process.pid
+    for _ in range(2):
+        (pid,) = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return pid
 
 
 @contextmanager
@@ -82,8 +83,7 @@ def started(container: Container, files: Path, says: str, **environment: str) ->
             reading.start()
             yield process, port
         finally:
-            for pid in inside(process):
-                os.kill(pid, signal.SIGKILL)
+            process.kill()
             if reading.ident is not None:
                 reading.join()
 
@@ -196,8 +196,7 @@ def test_load_is_sent_out_of_its_image(shop: str, programs: Shop, files: Path) -
 def test_a_service_ends_when_it_is_told_to(programs: Shop, files: Path, name: str, says: str, status: int) -> None:
     """It is process 1 of its container, whose signals count only if it listens to them."""
     with started(programs[f"bookinfo-{name}"], files, says) as (process, _):
-        (first,) = inside(process)
-        os.kill(first, signal.SIGTERM)
+        os.kill(process_1(process), signal.SIGTERM)
         assert process.wait(60) == status
 
 
