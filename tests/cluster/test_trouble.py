@@ -1,14 +1,13 @@
 """Nodes in trouble: cut off, without power, with a kubelet or a containerd that was killed; and how they come back."""
 
 import json
-import time
-from collections.abc import Callable
 
 import pytest
 from clew_lab.cluster import Cluster
 from clew_lab.nodes.machine import LabNode
 
 from tests.cluster import web
+from tests.cluster.web import until
 
 NODE, OTHER = "worker-2", "worker-1"
 
@@ -21,13 +20,6 @@ def pods(cluster: Cluster) -> None:
 def ready(cluster: Cluster, status: str) -> None:
     """Wait until the node says so, or the control plane of it."""
     cluster.kubectl("wait", f"node/{NODE}", f"--for=condition=Ready={status}", f"--timeout={web.PATIENCE}s")
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + web.PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, "it has not come to hold"
-        time.sleep(1)
 
 
 def boot_id(cluster: Cluster) -> str:
@@ -43,14 +35,20 @@ def pod_is_ready(cluster: Cluster) -> None:
     cluster.kubectl("wait", "pod", web.pod_on(NODE), "--for=condition=Ready", f"--timeout={web.PATIENCE}s")
 
 
+def address(cluster: Cluster) -> str:
+    return cluster.kubectl("get", "pod", web.pod_on(NODE), "--output=jsonpath={.status.podIP}").stdout
+
+
 def test_a_node_that_is_cut_off_is_given_up_and_comes_back(cluster: Cluster, nodes: dict[str, LabNode]) -> None:
     nodes[NODE].cut_off()
-    ready(cluster, "Unknown")
-    assert web.ask(cluster, web.pod_on(OTHER), "http://web/") == web.pod_on(OTHER)
-    nodes[NODE].rejoin()
+    try:
+        ready(cluster, "Unknown")
+        web.await_answer(cluster, web.pod_on(OTHER), "http://web/", web.pod_on(OTHER))
+    finally:
+        nodes[NODE].rejoin()
     ready(cluster, "True")
     pod_is_ready(cluster)
-    assert web.ask(cluster, web.pod_on(OTHER), f"http://{web.service_of(NODE)}/") == web.pod_on(NODE)
+    web.await_answer(cluster, web.pod_on(OTHER), f"http://{web.service_of(NODE)}/", web.pod_on(NODE))
     assert restarts(cluster) == 0
 
 
@@ -58,10 +56,13 @@ def test_a_node_that_is_cut_off_is_given_up_and_comes_back(cluster: Cluster, nod
 def test_a_program_that_is_killed_is_started_again_and_pods_do_not_notice(
     cluster: Cluster, nodes: dict[str, LabNode], program: str
 ) -> None:
+    """A Service may leave a pod out for as long as nobody watches over it, so the pod is asked at its own address."""
+    url = f"http://{web.service_of(NODE)}/" if program == "kube-proxy" else f"http://{address(cluster)}:8080/"
     before = nodes[NODE].run("pgrep", "--exact", program).stdout
     nodes[NODE].run("kill", "-KILL", before.strip())
+    assert web.ask(cluster, web.pod_on(OTHER), url) == web.pod_on(NODE)
     until(lambda: nodes[NODE].run("pgrep", "--exact", program, check=False).stdout not in ("", before))
-    assert web.ask(cluster, web.pod_on(OTHER), f"http://{web.service_of(NODE)}/") == web.pod_on(NODE)
+    assert web.ask(cluster, web.pod_on(OTHER), url) == web.pod_on(NODE)
     until(lambda: cluster.kubectl("exec", web.pod_on(NODE), "--", "true", check=False).returncode == 0)
     assert restarts(cluster) == 0
 
@@ -70,11 +71,14 @@ def test_a_node_without_power_is_given_up_and_boots_with_its_disk(cluster: Clust
     before = boot_id(cluster)
     nodes[NODE].run("sh", "-c", "echo kept > /run/clew/disk/kept; sync")
     nodes[NODE].power_off()
-    ready(cluster, "Unknown")
-    nodes[NODE].power_on()
+    try:
+        ready(cluster, "Unknown")
+    finally:
+        nodes[NODE].power_on()
     until(lambda: boot_id(cluster) != before)
     ready(cluster, "True")
+    until(lambda: restarts(cluster) == 1)
     pod_is_ready(cluster)
     assert nodes[NODE].run("cat", "/run/clew/disk/kept").stdout == "kept\n"
     assert restarts(cluster) == 1
-    assert web.ask(cluster, web.pod_on(OTHER), f"http://{web.service_of(NODE)}/") == web.pod_on(NODE)
+    web.await_answer(cluster, web.pod_on(OTHER), f"http://{web.service_of(NODE)}/", web.pod_on(NODE))

@@ -1,12 +1,14 @@
 """A small web server on every node, each with a Service of its own, and one for all of them."""
 
 import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 from clew_lab.cluster import Cluster
 from clew_lab.nodes.images import SHELL_IMAGE
 
-__all__ = ["PATIENCE", "ask", "pod_on", "service_of", "start"]
+__all__ = ["PATIENCE", "ask", "await_answer", "pod_on", "service_of", "start", "until"]
 
 PATIENCE = 300
 _SERVE = "hostname > /tmp/index.html; echo serving as $(hostname); exec httpd -f -v -p 8080 -h /tmp"
@@ -32,6 +34,19 @@ def service_of(node: str) -> str:
 def ask(cluster: Cluster, pod: str, url: str) -> str:
     """What a pod gets from a URL."""
     return cluster.kubectl("exec", pod, "--", "wget", "-qO-", "-T", "30", url).stdout.strip()
+
+
+def await_answer(cluster: Cluster, pod: str, url: str, answer: str) -> None:
+    """Wait until a pod gets that answer: what a Service leads to follows what happens to its pods, some time later."""
+    until(lambda: cluster.kubectl("exec", pod, "--", "wget", "-qO-", "-T", "5", url, check=False).stdout.strip() == answer)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for something of which nobody sends word."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, "it has not come to hold"
+        time.sleep(1)
 
 
 def _pod(node: str) -> dict[str, Any]:

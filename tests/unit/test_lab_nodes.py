@@ -85,8 +85,9 @@ def test_containerd_runs_the_pause_image_that_is_on_the_disk() -> None:
 
 def test_the_cluster_s_dns_answers_at_the_address_that_pods_are_given() -> None:
     items: dict[str, Any] = {item["kind"]: item for item in json.loads(cluster_dns())["items"]}
+    assert items["Service"]["spec"]["internalTrafficPolicy"] == "Local"
     assert [items["Service"]["spec"]["clusterIP"]] == json.loads(files_of(1)["kubelet.json"])["clusterDNS"]
-    (container,) = items["Deployment"]["spec"]["template"]["spec"]["containers"]
+    (container,) = items["DaemonSet"]["spec"]["template"]["spec"]["containers"]
     assert container["image"] == DNS_IMAGE
 
 

@@ -1,4 +1,7 @@
-"""What a cluster needs to run inside itself: its names, served by CoreDNS. Pure."""
+"""What a cluster needs to run inside itself: its names, served by CoreDNS on every node to that node's pods. Pure.
+
+So names are known on a node for as long as it runs itself, whatever becomes of other nodes.
+"""
 
 import json
 from typing import Any
@@ -60,7 +63,7 @@ def cluster_dns() -> str:
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _NAME, "data": {"Corefile": _COREFILE}},
         {
             "apiVersion": "apps/v1",
-            "kind": "Deployment",
+            "kind": "DaemonSet",
             "metadata": _NAME,
             "spec": {"selector": {"matchLabels": _LABELS}, "template": {"metadata": {"labels": _LABELS}, "spec": pod}},
         },
@@ -68,7 +71,7 @@ def cluster_dns() -> str:
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": {"name": "kube-dns", "namespace": "kube-system"},
-            "spec": {"clusterIP": DNS_ADDRESS, "selector": _LABELS, "ports": ports},
+            "spec": {"clusterIP": DNS_ADDRESS, "internalTrafficPolicy": "Local", "selector": _LABELS, "ports": ports},
         },
     ]
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from clew_lab import image as images
@@ -18,7 +18,7 @@ from clew_lab.nodes.files import files
 from clew_lab.nodes.machine import LabNode, nodes_below, qemu_options
 from clew_lab.nodes.places import MOST_NODES, Place
 
-__all__ = ["MEMORY", "await_condition", "boot_line", "cpus_for", "network_lines", "prepare", "start_nodes"]
+__all__ = ["MEMORY", "boot_line", "cpus_for", "network_lines", "prepare", "start_nodes"]
 
 MEMORY = "2G"
 """What a node has, unless more is asked for."""
@@ -49,7 +49,7 @@ def start_nodes(cluster: Cluster, kernels: Sequence[str], memory: str = MEMORY) 
         started.append(node)
     for node in started:
         _await_node(cluster, node)
-    await_condition(cluster, "deployment/coredns", "Available", "--namespace=kube-system")
+    _await(cluster, "the DNS", lambda: _holds(cluster, "rollout", "status", "daemonset/coredns", "--namespace=kube-system"))
     return started
 
 
@@ -89,16 +89,19 @@ def cpus_for(nodes: int) -> int:
     return max(1, min(2, (os.cpu_count() or 1) // nodes))
 
 
-def await_condition(cluster: Cluster, thing: str, condition: str, *where: str) -> None:
-    """Wait until an object is there and has a condition. Raises :class:`ClusterError` when it takes too long, or a process ends."""
+def _await(cluster: Cluster, what: str, ready: Callable[[], bool]) -> None:
+    """Wait until something is ready. Raises :class:`ClusterError` when it takes too long, or a process ends."""
     deadline = time.monotonic() + _BOOT_SECONDS
     while time.monotonic() < deadline:
-        waiting = ("wait", thing, *where, f"--timeout={_LOOK_SECONDS}s")
-        created = cluster.kubectl(*waiting, "--for=create", check=False).returncode == 0
-        if created and cluster.kubectl(*waiting, f"--for=condition={condition}", check=False).returncode == 0:
+        if ready():
             return
         cluster.complain_of_the_dead()
-    raise ClusterError(f"{thing} is not {condition} after {_BOOT_SECONDS:g} s")
+    raise ClusterError(f"{what} is not ready after {_BOOT_SECONDS:g} s")
+
+
+def _holds(cluster: Cluster, *question: str) -> bool:
+    """Whether what kubectl waits for has come to hold in a while."""
+    return cluster.kubectl(*question, f"--timeout={_LOOK_SECONDS}s", check=False).returncode == 0
 
 
 def _lay_network(cluster: Cluster) -> None:
@@ -112,6 +115,11 @@ def _lay_network(cluster: Cluster) -> None:
 
 def _await_node(cluster: Cluster, node: LabNode) -> None:
     try:
-        await_condition(cluster, f"node/{node.name}", "Ready")
+        thing = f"node/{node.name}"
+        _await(
+            cluster,
+            thing,
+            lambda: _holds(cluster, "wait", thing, "--for=create") and _holds(cluster, "wait", thing, "--for=condition=Ready"),
+        )
     except ClusterError as problem:
         raise ClusterError(f"{problem}\n{node.log('node')}\n--- its kernel's last messages\n{node.console()[-4000:]}") from None
