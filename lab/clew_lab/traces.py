@@ -52,13 +52,14 @@ def traces_by_id(spans: Iterable[TraceSpan]) -> dict[str, list[TraceSpan]]:
     return dict(grouped)
 
 
-def trace_faults(trace: Sequence[TraceSpan], calls: Mapping[str, str]) -> list[str]:
+def trace_faults(trace: Sequence[TraceSpan], calls: Mapping[str, str], clocks_ns: int = 0) -> list[str]:
     """What is wrong with a trace of one request, in sentences; empty when it is complete and right.
 
     ``calls`` maps every service to the one that calls it, and the entry service to the empty string. Each service must have exactly
     one server span; each but the entry's must be the child of a client span of its caller, and that of the caller's server span;
     every kernel span must lie below a request span of its own service; and children must lie within their parents' time. Only a
-    server span may end after the client span above it: an answer can be read before the send that brought it has returned.
+    server span may end after the client span above it: an answer can be read before the send that brought it has returned. Where
+    services run on nodes of their own, their clocks may differ by `clocks_ns`.
     """
     by_id = {span.span: span for span in trace}
     servers = defaultdict(list)
@@ -74,7 +75,8 @@ def trace_faults(trace: Sequence[TraceSpan], calls: Mapping[str, str]) -> list[s
             faults += _inner_faults(span, by_id)
         parent = by_id.get(span.parent)
         last = span.start if span.kind == SERVER else span.end
-        if parent is not None and not parent.start <= span.start <= last <= parent.end:
+        apart = clocks_ns if parent is not None and parent.service != span.service else 0
+        if parent is not None and not (parent.start - apart <= span.start <= last <= parent.end + apart):
             faults.append(f"{_called(span)} is not within the time of its parent {_called(parent)}")
     return faults
 

@@ -34,6 +34,14 @@ def test_a_whole_trace_has_no_faults() -> None:
     assert trace_faults(WHOLE, CALLS) == []
 
 
+def test_clocks_of_different_nodes_may_differ_but_not_within_one() -> None:
+    early = with_span(3, start=8)
+    assert trace_faults(early, CALLS, clocks_ns=2) == []
+    late = "server span 'server:details' (details) is not within the time of its parent client span 'client:productpage' (productpage)"
+    assert trace_faults(early, CALLS, clocks_ns=1) == [late]
+    assert len(trace_faults(with_span(2, start=-1), CALLS, clocks_ns=2)) == 1
+
+
 @pytest.mark.parametrize(
     ("trace", "faults"),
     [

@@ -10,6 +10,7 @@ import pytest
 from clew_lab.cluster.components import Files
 from clew_lab.cluster.main import kernels_of_nodes
 from clew_lab.nodes.addons import DNS_IMAGE, cluster_dns
+from clew_lab.nodes.clocks import Offset, correction, least_uncertain
 from clew_lab.nodes.egress import candidates
 from clew_lab.nodes.files import PAUSE_IMAGE, command_lines, containerd_config, files
 from clew_lab.nodes.machine import LabNode, nodes_below, qemu_options
@@ -120,3 +121,20 @@ def test_kernels_take_turns_the_newest_first_unless_told() -> None:
     assert kernels_of_nodes(3, ()) == ["6.12", "6.1", "6.12"]
     assert kernels_of_nodes(2, ("6.1",)) == ["6.1", "6.1"]
     assert kernels_of_nodes(0, ("6.1",)) == []
+
+
+def test_of_many_looks_at_a_clock_the_quickest_counts() -> None:
+    assert least_uncertain([(100, 900, 1100), (2000, 2205, 2010), (3000, 4000, 5000)]) == Offset(200, 5)
+
+
+@pytest.mark.parametrize(
+    ("offset", "shift"),
+    [
+        (Offset(700_000_000, 4_000_000), -700_000_000),
+        (Offset(-700_000_000, 4_000_000), 700_000_000),
+        (Offset(4_000_000, 4_000_000), 0),
+        (Offset(900_000, 10_000), 0),
+    ],
+)
+def test_a_clock_is_moved_when_it_is_wrong_for_certain(offset: Offset, shift: int) -> None:
+    assert correction(offset) == shift

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,10 +21,13 @@ from clew_lab.nodes import tunnel
 from clew_lab.nodes.files import CONTAINERD_SOCKET, DISK_MOUNT, PERSISTENT, command_lines
 from clew_lab.nodes.places import MOST_NODES, TUNNEL_PORT, USER_ADDRESS, Place
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["CLOCK", "COMMANDS", "main"]
 
 COMMANDS = ("node.clew.dev", 1)
 """The host and port, known to no network, at which a guest takes a command: one line of JSON, answered by another."""
+
+CLOCK = ("clock.clew.dev", 1)
+"""Where it is asked for its time, in nanoseconds since 1970, by lines with how many it is to be moved by first."""
 
 _SHARE = Path(SHARE_MOUNT)
 _MODULES = ("virtio_blk", "virtio_net", "ext4", "overlay", "bridge", "br_netfilter", "veth", "nf_conntrack", "nft_ct", "nft_chain_nat")
@@ -35,6 +39,7 @@ _SETTINGS = {
 }
 # Nothing of the guest's own: XDG_RUNTIME_DIR, say, leads runc to a folder that is not there.
 _ENVIRONMENT = {"HOME": "/root", "LANG": "C.UTF-8", "PATH": f"{DISK_MOUNT}/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+_OWN = {COMMANDS: "/run/clew/commands", CLOCK: "/run/clew/clock"}
 _AGAIN_SECONDS = 1
 _LOOK_SECONDS = 0.2
 
@@ -98,10 +103,21 @@ async def keep(name: str, argv: Sequence[str]) -> None:
 
 
 async def _dial(host: str, port: int) -> tunnel.Connection:
-    if (host, port) != COMMANDS:
+    if (own := _OWN.get((host, port))) is None:
         return await asyncio.open_connection(host, port)
     async with asyncio.timeout(_AGAIN_SECONDS):
-        return await asyncio.open_unix_connection("/run/clew/commands")
+        return await asyncio.open_unix_connection(own)
+
+
+async def _tell_time(reader: StreamReader, writer: StreamWriter) -> None:
+    while line := await reader.readline():
+        now = time.time_ns()
+        if shift := int(line):
+            now += shift
+            time.clock_settime_ns(time.CLOCK_REALTIME, now)
+        writer.write(f"{now}\n".encode())
+        await writer.drain()
+    writer.close()
 
 
 async def _obey(reader: StreamReader, writer: StreamWriter) -> None:
@@ -123,7 +139,8 @@ async def _serve(place: Place) -> None:
         else:  # a pod: what is served here is the host's alone
             writer.close()
 
-    await asyncio.start_unix_server(_obey, "/run/clew/commands")
+    await asyncio.start_unix_server(_obey, _OWN[COMMANDS])
+    await asyncio.start_unix_server(_tell_time, _OWN[CLOCK])
     await asyncio.start_server(accept, USER_ADDRESS, TUNNEL_PORT)
     await asyncio.gather(*(keep(name, argv) for name, argv in command_lines(place).items()))
 

@@ -54,11 +54,12 @@ def start_nodes(cluster: Cluster, kernels: Sequence[str], memory: str = MEMORY) 
 
 
 def network_lines(of: Files, ports: Sequence[int]) -> dict[str, Sequence[str]]:
-    """Return the command lines of what joins nodes: their LAN, and the way from the host to them."""
+    """Return the command lines of what nodes have in common: their LAN, the way from the host to them, the host's time."""
     python = ["env", f"PYTHONPATH={Path(__file__).parents[2]}", sys.executable, "-m"]
     return {
         "lan": [*python, "clew_lab.nodes.lan", str(of.lan_socket)],
         "egress": [*python, "clew_lab.nodes.egress", str(of.egress_socket), *map(str, ports)],
+        "clocks": [*python, "clew_lab.nodes.clocks", *map(str, ports)],
     }
 
 
@@ -105,7 +106,7 @@ def _holds(cluster: Cluster, *question: str) -> bool:
 
 
 def _lay_network(cluster: Cluster) -> None:
-    """Start what joins nodes, and say what shall run on them."""
+    """Start what nodes have in common, and say what shall run on them."""
     for name, argv in network_lines(cluster.files, cluster.ports.nodes).items():
         cluster.run_beside(name, argv)
     cluster.await_ready("lan", cluster.files.lan_socket.exists)
