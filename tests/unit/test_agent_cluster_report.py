@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from clew_agent.cluster.report import Costs, essence, losses, node_status
+from clew_agent.cluster.report import Costs, essence, limits_in_force, losses, node_status
 from clew_agent.cluster.told import Revision, Told, Verdict, read_revision, read_tracing, to_enforce
 from clew_agent.functions.request import Problem
 from clew_agent.metrics import AGENT_METRICS
@@ -132,6 +132,20 @@ def test_a_node_on_which_nothing_can_be_traced() -> None:
     found = status(policy(), Standing(), unable)
     assert found.policies == (said(State.UNSUPPORTED, "KernelUnsupported", "no BTF"),)
     assert found.kernel == Kernel(release="6.1.0-50-amd64", message="no BTF")
+
+
+def test_a_policy_over_its_budget_has_failed_though_it_is_enforced() -> None:
+    known = policy()
+    found = node_status(told(known), in_force(known=known), None, "6.1", "0.1.0", Costs(), {"shop-1": "the agent takes 9"})
+    assert found.policies == (said(State.FAILED, "OverheadExceeded", "the agent takes 9", pods=3),)
+
+
+def test_budgets_are_those_of_what_is_in_force() -> None:
+    limited = read_revision(revision(limits={"overhead": {"memoryMiB": 64}}))
+    assert isinstance(limited, TracingPolicy)
+    assert {name: one.memory_mib for name, one in limits_in_force(told(limited), in_force(known=limited)).items()} == {"shop-1": 64}
+    assert limits_in_force(told(limited), Standing()) == {}
+    assert limits_in_force(told(policy()), in_force()) == {}
 
 
 def test_long_messages_are_cut() -> None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from clew_crds import TracingPolicy, expand
 from clew_crds.node import Assignment, FunctionReport, Kernel, Loss, NodeStatus, Overhead, PolicyReport, State
 from clew_crds.observed import MESSAGE_MAX
+from clew_crds.policy import Overhead as Budget
 
+from clew_agent.cluster.budget import is_limited
 from clew_agent.cluster.told import Told, Verdict
 from clew_agent.functions.request import Problem
 from clew_agent.metrics import Metric
@@ -29,8 +31,17 @@ class Costs:
     losses: Mapping[str, int] | None = None
 
 
-def node_status(told: Told, standing: Standing, unable: Verdict | None, release: str, version: str, costs: Costs) -> NodeStatus:
-    """The whole status. ``unable`` says why nothing at all can be traced on this node; None where something can."""
+def node_status(
+    told: Told,
+    standing: Standing,
+    unable: Verdict | None,
+    release: str,
+    version: str,
+    costs: Costs,
+    exceeded: Mapping[str, str] | None = None,
+) -> NodeStatus:
+    """The whole status. ``unable`` says why nothing at all can be traced on this node; None where something can. ``exceeded`` are the
+    revisions that are over their budget, with what to say of it."""
     kernel = Kernel(
         release=release[:128],
         propagation="" if unable else "Off" if standing.propagation else "On",
@@ -40,7 +51,7 @@ def node_status(told: Told, standing: Standing, unable: Verdict | None, release:
         observed_generation=told.generation,
         agent_version=version[:64],
         kernel=kernel,
-        policies=tuple(_policy(assignment, told, standing, unable) for assignment in told.assignments),
+        policies=tuple(_policy(assignment, told, standing, unable, exceeded or {}) for assignment in told.assignments),
         overhead=Overhead(cpu_millicores=costs.cpu_millicores, memory_mib=costs.memory_mib),
         losses=tuple(Loss(name=name, count=count) for name, count in sorted((costs.losses or {}).items()))[:_LOSSES_MAX],
     )
@@ -57,7 +68,17 @@ def losses(counted: Mapping[Metric, int]) -> dict[str, int]:
     return {row.name: value for row, value in counted.items() if value and row.is_loss}
 
 
-def _policy(assignment: Assignment, told: Told, standing: Standing, unable: Verdict | None) -> PolicyReport:
+def limits_in_force(told: Told, standing: Standing) -> dict[str, Budget]:
+    """The budgets of the revisions that are told and in force, of those that have one."""
+    found = {one.revision: told.revision(one.revision) for one in told.assignments}
+    return {
+        name: policy.spec.limits.overhead
+        for name, policy in found.items()
+        if isinstance(policy, TracingPolicy) and policy in standing.in_force and is_limited(policy.spec.limits.overhead)
+    }
+
+
+def _policy(assignment: Assignment, told: Told, standing: Standing, unable: Verdict | None, exceeded: Mapping[str, str]) -> PolicyReport:
     revision = told.revision(assignment.revision)
     if isinstance(revision, Verdict):
         return _report(assignment, revision)
@@ -65,6 +86,9 @@ def _policy(assignment: Assignment, told: Told, standing: Standing, unable: Verd
         return _report(assignment, unable)
     if revision is None:
         return _report(assignment, Verdict(State.PENDING, "ReadingRevision", "the revision is being read"))
+    if revision in standing.in_force and assignment.revision in exceeded:
+        verdict = Verdict(State.FAILED, "OverheadExceeded", exceeded[assignment.revision])
+        return _report(assignment, verdict, standing.pods.get(assignment.name, 0))
     if revision in standing.in_force:
         return _enforced(assignment, revision, standing)
     if standing.refusal and revision in standing.wanted:

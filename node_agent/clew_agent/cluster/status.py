@@ -16,8 +16,9 @@ from clew_crds import API_VERSION
 from clew_crds.node import NODE_KIND, NodeStatus, State
 
 from clew_agent.cluster import Object
+from clew_agent.cluster.budget import LOOK_S, Budgets
 from clew_agent.cluster.client import Api, ApiError
-from clew_agent.cluster.report import Costs, essence, losses, node_status
+from clew_agent.cluster.report import Costs, essence, limits_in_force, losses, node_status
 from clew_agent.cluster.schedule import Schedule, failed, written
 from clew_agent.cluster.told import Told, Verdict
 from clew_agent.cluster.tracing import tracing_path
@@ -60,6 +61,9 @@ class StatusReporter:
         self._count: Callable[[], Mapping[Metric, int]] | None = None
         self._lock = threading.Lock()
         self._meter = Meter()
+        self._look_meter = Meter()
+        self._budgets = Budgets()
+        self._look_due = 0.0
         self._last: tuple[str, NodeStatus] | None = None  # the object's uid, and what it was told
         threading.Thread(target=self._run, name="clew-status", daemon=True).start()
 
@@ -89,9 +93,11 @@ class StatusReporter:
     def _run(self) -> None:
         schedule, backoff = written(time.monotonic(), _RANDOM.random()), Backoff(1.0, 60.0)
         while True:
-            self._news.wait(max(0.0, schedule.due - time.monotonic()))
+            self._news.wait(max(0.0, min(schedule.due, self._look_due or schedule.due) - time.monotonic()))
             self._news.clear()
             now, told, standing = time.monotonic(), self._told(), self._standing
+            if standing is not None:
+                self._look_at_costs(now, told, standing)
             if standing is None or not told.uid:
                 # Nothing to say yet, or no object to say it to: the next news may bring either.
                 schedule = written(now, _RANDOM.random())
@@ -99,6 +105,17 @@ class StatusReporter:
                 schedule = self._write(told, standing, backoff)
             elif self._is_new(told, standing):
                 schedule = schedule.changed(now, _RANDOM.random())
+
+    def _look_at_costs(self, now: float, told: Told, standing: Standing) -> None:
+        """Hold budgets against costs where it is time to. ``_look_due`` is 0 while no policy has a budget."""
+        limits = limits_in_force(told, standing)
+        if not limits:
+            self._budgets, self._look_due = Budgets(), 0.0
+        elif not self._look_due:
+            self._look_meter.read()  # what was spent before is none of theirs
+            self._look_due = now + LOOK_S
+        elif now >= self._look_due:
+            self._budgets, self._look_due = self._budgets.look(limits, *self._look_meter.read()), now + LOOK_S
 
     def _is_new(self, told: Told, standing: Standing) -> bool:
         if self._last is None or self._last[0] != told.uid:
@@ -119,7 +136,7 @@ class StatusReporter:
         return written(time.monotonic(), _RANDOM.random())
 
     def _status(self, told: Told, standing: Standing, costs: Costs) -> NodeStatus:
-        return node_status(told, standing, self._unable, os.uname().release, agent_version(), costs)
+        return node_status(told, standing, self._unable, os.uname().release, agent_version(), costs, self._budgets.exceeded)
 
     def _costs(self) -> Costs:
         with self._lock:
