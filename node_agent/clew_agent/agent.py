@@ -21,11 +21,10 @@ from clew_agent.export.base import Exporter
 from clew_agent.functions.layout import FunctionLayout
 from clew_agent.loader.handover import LoadError
 from clew_agent.metrics import Metric, Metrics
-from clew_agent.model import AttributeValue, Inventory, InventorySource, Pod
+from clew_agent.model import AttributeValue, Inventory, InventorySource
 from clew_agent.records import make_decoder, read_records_header
 from clew_agent.ring import RingBuffer
-from clew_agent.spans.facts import Facts, SpanOptions, known_methods, make_facts
-from clew_agent.spans.naming import NamingStyle
+from clew_agent.spans.facts import Facts, SpanOptions, Traced, known_methods, make_facts
 from clew_agent.spans.parent import HOLD_NS, Holding
 from clew_agent.spans.pipeline import Assembled, assemble, drain
 from clew_agent.standing import PolicySource, Reporter, Standing, stand
@@ -59,7 +58,7 @@ class Agent:
     _standing: Standing | None = None
     _layouts: Mapping[int, FunctionLayout] = field(default_factory=dict)
     _told: object = None
-    _pods: dict[int, Pod] = field(default_factory=dict)
+    _traced: dict[int, Traced] = field(default_factory=dict)
     _facts: Facts | None = None
     _clock: Offset | None = None
 
@@ -153,21 +152,15 @@ class Agent:
             self.reporter.tell(standing)
 
     def _gather(self, inventory: Inventory, offset: int) -> Facts:
-        styles: dict[int, NamingStyle] = {}
         settings = self._enforcement.settings
-        for scope in self._enforcement.scopes:
-            # Pods that have gone stay known for their last records.
-            self._pods[scope.slot] = scope.pod
-            styles[scope.slot] = NamingStyle(settings[scope.policy].naming)
-        for slot in list(self._pods)[:-_GONE_PODS_KEPT]:
-            if slot not in styles:
-                del self._pods[slot]
-        options = SpanOptions(
-            query_string=bool(settings) and all(slot.query_string for slot in settings.values()),
-            pod_names=any(slot.pod_names for slot in settings.values()),
-            known_methods=known_methods(os.environ),
-        )
-        return make_facts(inventory, self._pods, self._layouts, offset, styles, self.host_attributes, options)
+        now = {scope.slot: Traced(scope.pod, settings[scope.policy].spans) for scope in self._enforcement.scopes}
+        # Pods that have gone stay known, with what was chosen for them, for their last records.
+        self._traced |= now
+        for slot in list(self._traced)[:-_GONE_PODS_KEPT]:
+            if slot not in now:
+                del self._traced[slot]
+        options = SpanOptions(known_methods=known_methods(os.environ))
+        return make_facts(inventory, self._traced, self._layouts, offset, self.host_attributes, options)
 
 
 def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -13,10 +13,12 @@ from itertools import chain, combinations, islice
 
 from clew_crds import TracingPolicy, expand, selects
 from clew_crds.functions import Attribution, KernelFunction
-from clew_crds.policy import Layout, Naming, Propagator, Subject
+from clew_crds.policy import Layout, Propagator, Subject
 
 from clew_agent.functions.request import ArgumentRequest, FunctionRequest, Problem
 from clew_agent.model import Inventory, Pod
+from clew_agent.spans.facts import SpanChoice
+from clew_agent.spans.naming import NamingStyle
 
 POLICY_SLOTS = 62
 """Slots for policies. Of the kernel's 64, one is for pods that are traced no longer (``NO_POLICY``), the last for the self-test."""
@@ -29,12 +31,10 @@ Slots = Mapping[tuple[str, ...], int]
 
 @dataclass(frozen=True, slots=True)
 class SlotSettings:
-    """What one policy slot says: the values of ``struct policy``, and how its spans are named."""
+    """What one policy slot says: the values of ``struct policy``, and what is chosen for its pods' spans."""
 
     values: Mapping[str, int]
-    naming: str
-    query_string: bool
-    pod_names: bool
+    spans: SpanChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,5 +181,5 @@ def _settings(policy: TracingPolicy) -> SlotSettings:
         "extract": int(Propagator.TRACECONTEXT in spec.propagation.extract),
         "random_ids": int(spec.identifiers.layout is Layout.RANDOM),
     }
-    naming = "Flow" if spec.spans.naming is Naming.FLOW else "HTTP"
-    return SlotSettings(values, naming, spec.spans.query_string, spec.spans.subject is Subject.POD)
+    spans = SpanChoice(NamingStyle(spec.spans.naming.value), spec.spans.subject is Subject.POD, spec.spans.query_string)
+    return SlotSettings(values, spans)

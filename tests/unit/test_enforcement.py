@@ -4,17 +4,26 @@ from clew_agent.enforcement import POLICY_SLOTS, SELF_TEST_SLOT, Intent, Numbers
 from clew_agent.functions.request import Problem
 from clew_agent.kernel_settings import settings_header
 from clew_agent.model import Inventory, Pod
+from clew_agent.spans.facts import SpanChoice
+from clew_agent.spans.naming import NamingStyle
 from clew_agent.standing import Standing, stand
 from clew_crds import TracingPolicy
 
 
-def policy(name: str, *namespaces: str, function: str = "tcp_connect", ratio: str = "1") -> TracingPolicy:
+def policy(
+    name: str, *namespaces: str, function: str = "tcp_connect", ratio: str = "1", spans: dict[str, object] | None = None
+) -> TracingPolicy:
     return TracingPolicy.model_validate(
         {
             "apiVersion": "clew.dev/v1alpha1",
             "kind": "TracingPolicy",
             "metadata": {"name": name},
-            "spec": {"namespaces": list(namespaces), "sampling": {"ratio": ratio}, "kernelFunctions": [{"function": function}]},
+            "spec": {
+                "namespaces": list(namespaces),
+                "sampling": {"ratio": ratio},
+                "kernelFunctions": [{"function": function}],
+                "spans": spans or {},
+            },
         }
     )
 
@@ -74,6 +83,13 @@ def test_pods_get_the_slot_of_their_policies_and_settings_of_the_first() -> None
         ("y", 2, 2, ("a", "b")),
     ]
     assert {slot: settings.values["threshold"] for slot, settings in found.settings.items()} == {0: 1 << 32, 1: 1 << 30, 2: 1 << 32}
+
+
+def test_what_is_chosen_for_spans_is_that_of_the_first_policy() -> None:
+    policies = [policy("a", "one", "both"), policy("b", "two", "both", spans={"naming": "HTTP", "subject": "Pod", "queryString": True})]
+    found = plan(intend(policies, Intent()), Inventory(), {}, Numbers().of)
+    chosen = SpanChoice(NamingStyle.HTTP, pod_names=True, query_string=True)
+    assert {slot: settings.spans for slot, settings in found.settings.items()} == {0: SpanChoice(), 1: chosen, 2: SpanChoice()}
 
 
 def test_how_the_agent_stands() -> None:

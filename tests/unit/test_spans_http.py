@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from tests.unit.span_records import address, said
 
 PLAIN = SpanOptions()
-QUERY = SpanOptions(query_string=True)
 COMMON = {
     "http.request.method": "GET",
     "http.response.status_code": 200,
@@ -38,13 +37,13 @@ def test_server_attributes() -> None:
         "server.port": 8080,
     }
     assert (made.method, made.error) == ("GET", None)
-    with_query = describe_request(record, SpanKind.SERVER, None, QUERY)
+    with_query = describe_request(record, SpanKind.SERVER, None, PLAIN, query_string=True)
     assert with_query.attributes == made.attributes | {"url.query": "user=alice"}
 
 
 def test_client_attributes() -> None:
     record = said(role=2, line=b"GET /details/0?token=x", local_port=50_000, remote_port=9080, http_minor=0)
-    peer = Peer("details", "details", {"service.peer.name": "details"})
+    peer = Peer("details", "details-1", "", {"service.peer.name": "details"})
     made = describe_request(record, SpanKind.CLIENT, peer, PLAIN)
     assert made.attributes == COMMON | {
         "network.protocol.version": "1.0",
@@ -134,7 +133,7 @@ def test_targets(line: bytes, expected: Target) -> None:
     ],
 )
 def test_full_url(line: bytes, url: str) -> None:
-    made = describe_request(said(role=2, line=line, remote_port=9080), SpanKind.CLIENT, None, QUERY)
+    made = describe_request(said(role=2, line=line, remote_port=9080), SpanKind.CLIENT, None, PLAIN, query_string=True)
     assert made.attributes["url.full"] == url
 
 
@@ -158,7 +157,7 @@ def test_addresses() -> None:
 @given(st.binary(max_size=256), st.sampled_from([1, 2]), st.integers(0, 65535), st.booleans())
 def test_any_request_line_makes_attributes_that_are_printable_ascii(line: bytes, role: int, status: int, keep: bool) -> None:
     record = said(role=role, line=line, status=status)
-    made = describe_request(record, SpanKind.SERVER if role == 1 else SpanKind.CLIENT, None, SpanOptions(query_string=keep))
+    made = describe_request(record, SpanKind.SERVER if role == 1 else SpanKind.CLIENT, None, PLAIN, query_string=keep)
     for name in ("url.path", "url.full", "url.query"):
         text = str(made.attributes.get(name, ""))
         assert text.isascii()

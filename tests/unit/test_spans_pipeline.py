@@ -9,7 +9,7 @@ from clew_agent.functions.layout import ArgumentLayout, FunctionLayout
 from clew_agent.metrics import AGENT_METRICS
 from clew_agent.model import AttributeValue, Described, Inventory, Pod, Span, SpanKind, Workload
 from clew_agent.spans.arguments import function_attributes
-from clew_agent.spans.facts import Facts, SpanOptions, make_facts
+from clew_agent.spans.facts import Facts, SpanChoice, Traced, make_facts
 from clew_agent.spans.naming import NamingStyle
 from clew_agent.spans.parent import Holding
 from clew_agent.spans.pipeline import assemble, drain
@@ -43,8 +43,8 @@ SENDMSG = FunctionLayout(
 INVENTORY = Inventory((PRODUCT, DETAILS, LONE), {ip_address("10.96.0.5"): "reviews", ip_address("10.0.0.2"): "details-svc"})
 
 
-def facts(style: NamingStyle = NamingStyle.FLOW, pod_names: bool = False) -> Facts:
-    return make_facts(INVENTORY, {1: PRODUCT}, {0: SENDMSG}, OFFSET, {1: style}, {"host.name": "n1"}, SpanOptions(pod_names=pod_names))
+def facts(choice: SpanChoice | None = None) -> Facts:
+    return make_facts(INVENTORY, {1: Traced(PRODUCT, choice or SpanChoice())}, {0: SENDMSG}, OFFSET, {"host.name": "n1"})
 
 
 def spans(*records: bytes, known: Facts | None = None) -> list[Span]:
@@ -118,18 +118,40 @@ def test_a_server_a_client_and_a_function() -> None:
         (1, "10.0.0.2", True, "server:productpage-7d4-x2x->details-5f-abc"),
         (1, "10.0.0.3", False, "server:productpage->lone"),
         (1, "fd00::9", False, "server:productpage->NONE"),
+        (1, "10.96.0.5", False, "server:productpage->reviews"),
         (2, "10.96.0.5", False, "client:productpage->reviews"),
+        (2, "10.96.0.5", True, "client:productpage-7d4-x2x->reviews"),
+        (2, "10.0.0.2", True, "client:productpage-7d4-x2x->details-svc"),
+        (2, "10.0.0.3", True, "client:productpage-7d4-x2x->lone"),
         (2, "198.51.100.7", False, "client:productpage->NONE"),
     ],
 )
 def test_flow_names(role: int, remote: str, pod_names: bool, name: str) -> None:
-    assert [
-        span.described.name for span in spans(raw(request(role, remote_address=address(remote))), known=facts(pod_names=pod_names))
-    ] == [name]
+    known = facts(SpanChoice(pod_names=pod_names))
+    assert [span.described.name for span in spans(raw(request(role, remote_address=address(remote))), known=known)] == [name]
+
+
+def test_what_a_policy_chooses_holds_for_its_own_pods_alone() -> None:
+    open_hearted = SpanChoice(pod_names=True, query_string=True)
+    traced = {1: Traced(PRODUCT, SpanChoice()), 2: Traced(DETAILS, open_hearted), 3: Traced(LONE, SpanChoice(NamingStyle.HTTP))}
+    known = make_facts(INVENTORY, traced, {}, OFFSET)
+    records = [
+        raw(request(pod=1, line=b"GET /a?b=c", span_id=b"1" * 8, remote_address=address("10.0.0.2"))),
+        raw(request(pod=2, line=b"GET /a?b=c", span_id=b"2" * 8, remote_address=address("10.0.0.1"))),
+        raw(request(2, pod=2, line=b"GET /a?b=c", span_id=b"3" * 8, remote_address=address("10.0.0.1"))),
+        raw(request(2, pod=3, line=b"GET /a?b=c", span_id=b"4" * 8, remote_address=address("10.0.0.1"))),
+    ]
+    made = [span.described for span in sorted(spans(*records, known=known), key=lambda span: span.span_id)]
+    assert [(one.name, one.attributes.get("url.query"), one.attributes.get("url.full")) for one in made] == [
+        ("server:productpage->details", None, None),
+        ("server:details-5f-abc->productpage-7d4-x2x", "b=c", None),
+        ("client:details-5f-abc->productpage-7d4-x2x", None, "http://10.0.0.1:40000/a?b=c"),
+        ("GET", None, "http://10.0.0.1:40000/a"),
+    ]
 
 
 def test_http_names() -> None:
-    style = facts(NamingStyle.HTTP)
+    style = facts(SpanChoice(NamingStyle.HTTP))
     names = [
         span.described.name
         for span in spans(raw(request()), raw(request(2, b"POST /a")), raw(request(1, b"FOO /", span_id=b"f" * 8)), known=style)
@@ -139,7 +161,7 @@ def test_http_names() -> None:
 
 def test_an_address_that_two_pods_share_names_neither() -> None:
     twin = Pod("twin", "default", "u-4", "node-1", addresses=(ip_address("10.0.0.3"),))
-    known = make_facts(Inventory((LONE, twin)), {1: PRODUCT}, {}, 0)
+    known = make_facts(Inventory((LONE, twin)), {1: Traced(PRODUCT)}, {}, 0)
     assert spans(raw(request(remote_address=address("10.0.0.3"))), known=known)[0].described.name == "server:productpage->NONE"
 
 

@@ -10,7 +10,7 @@ from clew_agent.functions.layout import FunctionLayout
 from clew_agent.model import Described, Span, SpanKind
 from clew_agent.records import FunctionRecord, Record, Request, RequestRecord, Role
 from clew_agent.spans.arguments import function_attributes
-from clew_agent.spans.facts import Facts, Peer
+from clew_agent.spans.facts import Facts
 from clew_agent.spans.http import describe_request
 from clew_agent.spans.naming import request_name
 
@@ -65,16 +65,11 @@ def _describe(request: Request, facts: Facts) -> Described:
     own = facts.own.get(request.pod, facts.stranger)
     peer = facts.peers.get(request.remote_address)
     kind = _KINDS[Role(request.role)]
-    said = describe_request(request, kind, peer, facts.options)
-    name = request_name(own.style, kind, own.display, _shown(peer, kind), said.method)
+    choice = own.choice
+    said = describe_request(request, kind, peer, facts.options, query_string=choice.query_string)
+    shown = peer.shown(kind, choice.pod_names) if peer is not None else None
+    name = request_name(choice.naming, kind, own.display, shown, said.method)
     return Described(name, kind, said.attributes, own.resource, said.error, request.trace_flags)
-
-
-def _shown(peer: Peer | None, kind: SpanKind) -> str | None:
-    """The peer of a server's span is its caller, that of a client's whom it called."""
-    if peer is None:
-        return None
-    return peer.as_caller if kind is SpanKind.SERVER else peer.as_callee
 
 
 def function_span(record: FunctionRecord, layout: FunctionLayout | None, facts: Facts) -> tuple[Span, int]:

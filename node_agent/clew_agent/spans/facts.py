@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from clew_agent.functions.layout import FunctionLayout
-from clew_agent.model import AttributeValue, Described, Inventory, Pod
+from clew_agent.model import AttributeValue, Described, Inventory, Pod, SpanKind
 from clew_agent.records import Request
 from clew_agent.spans.addresses import packed
 from clew_agent.spans.naming import NamingStyle
@@ -21,14 +21,8 @@ KNOWN_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH
 
 @dataclass(frozen=True, slots=True)
 class SpanOptions:
-    """What a user chooses about all spans.
+    """What holds for all spans of a node. ``well_known_labels`` lets ``app.kubernetes.io/*`` labels name services."""
 
-    ``query_string`` keeps the query (redacted); ``pod_names`` shows pods rather than workloads in Flow names;
-    ``well_known_labels`` lets ``app.kubernetes.io/*`` labels name services.
-    """
-
-    query_string: bool = False
-    pod_names: bool = False
     well_known_labels: bool = False
     known_methods: frozenset[str] = KNOWN_METHODS
 
@@ -40,24 +34,51 @@ def known_methods(environment: Mapping[str, str]) -> frozenset[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class SpanChoice:
+    """What a policy chooses for the spans of its pods.
+
+    ``pod_names`` shows pods rather than workloads in Flow names, the peers among them; ``query_string`` keeps the query (redacted).
+    """
+
+    naming: NamingStyle = NamingStyle.FLOW
+    pod_names: bool = False
+    query_string: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A pod that policies select, and what they choose for its spans."""
+
+    pod: Pod
+    choice: SpanChoice = SpanChoice()
+
+
+@dataclass(frozen=True, slots=True)
 class OwnPod:
     """A traced pod as its spans show it."""
 
     display: str
     resource: Mapping[str, AttributeValue]
-    style: NamingStyle
+    choice: SpanChoice
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
     """The other end of a connection, where the inventory knows it: a pod, the service of a cluster IP, or both under one address.
 
-    A caller is shown as the pod that it is, a callee as the service that was called.
+    ``service`` is empty where the address is no service's; of a mere cluster IP it stands for workload and pod, too.
     """
 
-    as_caller: str
-    as_callee: str
+    workload: str
+    pod: str
+    service: str
     attributes: Mapping[str, AttributeValue]
+
+    def shown(self, kind: SpanKind, pod_names: bool) -> str:
+        """The peer in a name: of a server's span it is the caller, shown as the pod that it is; a callee as the service that was called."""
+        if kind is SpanKind.CLIENT and self.service:
+            return self.service
+        return self.pod if pod_names else self.workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,31 +99,28 @@ class Facts:
 
 def make_facts(
     inventory: Inventory,
-    pods: Mapping[int, Pod],
+    traced: Mapping[int, Traced],
     functions: Mapping[int, FunctionLayout],
     clock_offset_ns: int,
-    naming: Mapping[int, NamingStyle] | None = None,
     host: Mapping[str, AttributeValue] | None = None,
     options: SpanOptions | None = None,
 ) -> Facts:
     """Gather the facts.
 
-    ``pods`` maps a record's pod slot to its pod, ``functions`` a record's function number to its layout, ``naming`` a slot to
-    its policy's style (Flow without one); ``host`` are resource attributes of the node, which every span carries.
+    ``traced`` maps a record's pod slot to its pod, ``functions`` a record's function number to its layout; ``host`` are resource
+    attributes of the node, which every span carries.
     """
     chosen = options or SpanOptions()
     facts_of_host = dict(host or {})
-    styles = naming or {}
-    own = {
-        slot: OwnPod(_display(pod, chosen), pod_resource(pod, facts_of_host, chosen.well_known_labels), styles.get(slot, NamingStyle.FLOW))
-        for slot, pod in pods.items()
-    }
-    stranger = OwnPod("unknown", {**facts_of_host, "service.name": "unknown_service"}, NamingStyle.FLOW)
+    own = {slot: _own(one, facts_of_host, chosen) for slot, one in traced.items()}
+    stranger = OwnPod("unknown", {**facts_of_host, "service.name": "unknown_service"}, SpanChoice())
     return Facts(own, stranger, _peers(inventory, chosen), functions, clock_offset_ns, chosen)
 
 
-def _display(pod: Pod, options: SpanOptions) -> str:
-    return pod.name if options.pod_names else workload_name(pod)
+def _own(traced: Traced, host: Mapping[str, AttributeValue], options: SpanOptions) -> OwnPod:
+    pod, choice = traced.pod, traced.choice
+    display = pod.name if choice.pod_names else workload_name(pod)
+    return OwnPod(display, pod_resource(pod, host, options.well_known_labels), choice)
 
 
 def _peers(inventory: Inventory, options: SpanOptions) -> Mapping[bytes, Peer]:
@@ -114,15 +132,15 @@ def _peers(inventory: Inventory, options: SpanOptions) -> Mapping[bytes, Peer]:
     peers = {key: _pod_peer(pod, options) for key, pod in pods.items() if pod is not None}
     for address, name in inventory.services.items():
         known = peers.get(packed(address))
-        peers[packed(address)] = replace(known, as_callee=name) if known is not None else Peer(name, name, {"service.peer.name": name})
+        own = {"service.peer.name": name}
+        peers[packed(address)] = replace(known, service=name) if known is not None else Peer(name, name, name, own)
     return peers
 
 
 def _pod_peer(pod: Pod, options: SpanOptions) -> Peer:
-    display = _display(pod, options)
     attributes: dict[str, AttributeValue] = {
         "service.peer.name": service_name(pod, options.well_known_labels),
         "service.peer.namespace": service_namespace(pod),
         "clew.peer.pod.name": pod.name,
     }
-    return Peer(display, display, attributes)
+    return Peer(workload_name(pod), pod.name, "", attributes)

@@ -27,8 +27,8 @@ class RequestFacts:
     error: str | None
 
 
-def describe_request(request: Request, kind: SpanKind, peer: Peer | None, options: SpanOptions) -> RequestFacts:
-    """The span attributes of a request. Never raises, whatever the bytes of the target."""
+def describe_request(request: Request, kind: SpanKind, peer: Peer | None, options: SpanOptions, query_string: bool = False) -> RequestFacts:
+    """The span attributes of a request, the query among them if so chosen. Never raises, whatever the bytes of the target."""
     original = request.method.decode("ascii", "backslashreplace")
     method = original if original in options.known_methods else OTHER_METHOD
     attributes: dict[str, AttributeValue] = {
@@ -46,9 +46,9 @@ def describe_request(request: Request, kind: SpanKind, peer: Peer | None, option
         attributes["http.response.status_code"] = request.status
     target = parse_target(request.path, request.method)
     if kind is SpanKind.SERVER:
-        _describe_server(attributes, request, target, options)
+        _describe_server(attributes, request, target, query_string)
     else:
-        _describe_client(attributes, request, target, options)
+        _describe_client(attributes, request, target, query_string)
     if request.truncated:
         attributes["clew.url.truncated"] = True
     if peer is not None:
@@ -63,22 +63,22 @@ def describe_request(request: Request, kind: SpanKind, peer: Peer | None, option
     return RequestFacts(method, attributes, error)
 
 
-def _describe_server(attributes: dict[str, AttributeValue], request: Request, target: Target, options: SpanOptions) -> None:
+def _describe_server(attributes: dict[str, AttributeValue], request: Request, target: Target, query_string: bool) -> None:
     attributes["url.scheme"] = target.scheme
     attributes["url.path"] = target.path
-    if options.query_string and target.query is not None:
+    if query_string and target.query is not None:
         attributes["url.query"] = redact_query(target.query)
     attributes["client.address"] = address_text(request.remote_address)
     attributes["server.address"] = target.host or address_text(request.local_address)
     attributes["server.port"] = _port(target, request.local_port)
 
 
-def _describe_client(attributes: dict[str, AttributeValue], request: Request, target: Target, options: SpanOptions) -> None:
+def _describe_client(attributes: dict[str, AttributeValue], request: Request, target: Target, query_string: bool) -> None:
     host = target.host or address_text(request.remote_address)
     port = _port(target, request.remote_port)
     attributes["server.address"] = host
     attributes["server.port"] = port
-    attributes["url.full"] = full_url(target, authority(host, port, target.scheme), options.query_string)
+    attributes["url.full"] = full_url(target, authority(host, port, target.scheme), query_string)
 
 
 def _port(target: Target, of_connection: int) -> int:
