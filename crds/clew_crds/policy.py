@@ -91,6 +91,8 @@ class Spans(Model):
     """What a name in the Flow style calls the two parties: by Workload (productpage) or Pod (productpage-7c9f-x2x)."""
     query_string: Bool = False
     """Whether url.query is recorded. Query strings often carry personal data and secrets, so this is off by default."""
+    pod_labels: Annotated[tuple[LabelKey, ...], Field(max_length=16), Unique("each label once")] = ()
+    """Labels of the pods that their spans carry, by key: app becomes the resource attribute k8s.pod.label.app. By default none."""
 
 
 class Identifiers(Model):

@@ -181,5 +181,6 @@ def _settings(policy: TracingPolicy) -> SlotSettings:
         "extract": int(Propagator.TRACECONTEXT in spec.propagation.extract),
         "random_ids": int(spec.identifiers.layout is Layout.RANDOM),
     }
-    spans = SpanChoice(NamingStyle(spec.spans.naming.value), spec.spans.subject is Subject.POD, spec.spans.query_string)
+    chosen = spec.spans
+    spans = SpanChoice(NamingStyle(chosen.naming.value), chosen.subject is Subject.POD, chosen.query_string, chosen.pod_labels)
     return SlotSettings(values, spans)

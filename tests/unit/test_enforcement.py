@@ -86,9 +86,10 @@ def test_pods_get_the_slot_of_their_policies_and_settings_of_the_first() -> None
 
 
 def test_what_is_chosen_for_spans_is_that_of_the_first_policy() -> None:
-    policies = [policy("a", "one", "both"), policy("b", "two", "both", spans={"naming": "HTTP", "subject": "Pod", "queryString": True})]
+    spans: dict[str, object] = {"naming": "HTTP", "subject": "Pod", "queryString": True, "podLabels": ["app"]}
+    policies = [policy("a", "one", "both"), policy("b", "two", "both", spans=spans)]
     found = plan(intend(policies, Intent()), Inventory(), {}, Numbers().of)
-    chosen = SpanChoice(NamingStyle.HTTP, pod_names=True, query_string=True)
+    chosen = SpanChoice(NamingStyle.HTTP, pod_names=True, query_string=True, pod_labels=("app",))
     assert {slot: settings.spans for slot, settings in found.settings.items()} == {0: SpanChoice(), 1: chosen, 2: SpanChoice()}
 
 

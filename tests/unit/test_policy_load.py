@@ -179,6 +179,15 @@ WRONG = [
     (spec("spans: {naming: flow}"), 'p.yaml: spec.spans.naming: "flow" is not allowed: "Flow" or "HTTP"'),
     (spec("spans: {subject: Service}"), 'p.yaml: spec.spans.subject: "Service" is not allowed: "Workload" or "Pod"'),
     (spec("spans: {queryString: 'yes'}"), 'p.yaml: spec.spans.queryString: "yes" is not allowed: true or false'),
+    (
+        spec("spans: {podLabels: [app, -x]}"),
+        'p.yaml: spec.spans.podLabels[1]: "-x" is not allowed: a label key, such as "app" or "app.kubernetes.io/name"',
+    ),
+    (spec("spans: {podLabels: [app, app]}"), 'p.yaml: spec.spans.podLabels[1]: "app" is not allowed: each label once'),
+    (
+        spec(f"spans: {{podLabels: [{', '.join(f'l{n}' for n in range(17))}]}}"),
+        "p.yaml: spec.spans.podLabels: a list of 17 is not allowed: at most 16 of them",
+    ),
     (spec("identifiers: {layout: Ramdom}"), 'p.yaml: spec.identifiers.layout: "Ramdom" is not allowed: "Structured" or "Random"'),
     (
         spec("limits: {spansPerRequest: 10000}"),

@@ -65,6 +65,7 @@ def test_defaults() -> None:
     assert spec.propagation.inject == spec.propagation.extract == (Propagator.TRACECONTEXT,)
     assert spec.kernel_functions == ()
     assert (spec.spans.naming, spec.spans.subject, spec.spans.query_string) == (Naming.FLOW, Subject.WORKLOAD, False)
+    assert spec.spans.pod_labels == ()
     assert spec.identifiers.layout is Layout.STRUCTURED
     assert (spec.limits.spans_per_request, spec.limits.events_per_second) == (256, 20_000)
     assert [step.nodes for step in spec.rollout.steps] == ["100%"]

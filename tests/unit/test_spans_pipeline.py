@@ -206,6 +206,17 @@ def test_resource_of_a_deployments_pod() -> None:
     }
 
 
+def test_labels_are_attributes_where_they_are_chosen_and_there() -> None:
+    labels = {"app": "web", "shop.test/tier": "", "secret": "x"}
+    pod = Pod("p", "n", "u", "", labels=labels)
+    assert pod_resource(pod, {}, ("app", "shop.test/tier", "absent")) == pod_resource(pod, {}) | {
+        "k8s.pod.label.app": "web",
+        "k8s.pod.label.shop.test/tier": "",
+    }
+    known = make_facts(Inventory(), {1: Traced(pod), 2: Traced(pod, SpanChoice(pod_labels=("app",)))}, {}, 0)
+    assert [own.resource.get("k8s.pod.label.app") for own in known.own.values()] == [None, "web"]
+
+
 @pytest.mark.parametrize("kind", ["Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "CronJob", "Job"])
 def test_each_workload_has_its_attribute(kind: str) -> None:
     made = pod_resource(Pod("p", "n", "u", "", workload=Workload(kind, "w")), {})
@@ -227,7 +238,9 @@ def test_the_order_in_which_a_service_gets_its_name() -> None:
     def named(labels: dict[str, str], annotations: dict[str, str], asked: bool, workload: bool = True) -> dict[str, AttributeValue]:
         owner = Workload("Deployment", "web") if workload else None
         return pod_resource(
-            Pod("web-1", "ns", "", "", workload=owner, containers=("a", "b"), labels=labels, annotations=annotations), {}, asked
+            Pod("web-1", "ns", "", "", workload=owner, containers=("a", "b"), labels=labels, annotations=annotations),
+            {},
+            well_known_labels=asked,
         )
 
     assert named({}, {}, True, workload=False)["service.name"] == "web-1"

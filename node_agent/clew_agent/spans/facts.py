@@ -37,12 +37,14 @@ def known_methods(environment: Mapping[str, str]) -> frozenset[str]:
 class SpanChoice:
     """What a policy chooses for the spans of its pods.
 
-    ``pod_names`` shows pods rather than workloads in Flow names, the peers among them; ``query_string`` keeps the query (redacted).
+    ``pod_names`` shows pods rather than workloads in Flow names, the peers among them; ``query_string`` keeps the query (redacted);
+    ``pod_labels`` are the keys of labels that become attributes.
     """
 
     naming: NamingStyle = NamingStyle.FLOW
     pod_names: bool = False
     query_string: bool = False
+    pod_labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ def make_facts(
 def _own(traced: Traced, host: Mapping[str, AttributeValue], options: SpanOptions) -> OwnPod:
     pod, choice = traced.pod, traced.choice
     display = pod.name if choice.pod_names else workload_name(pod)
-    return OwnPod(display, pod_resource(pod, host, options.well_known_labels), choice)
+    return OwnPod(display, pod_resource(pod, host, choice.pod_labels, options.well_known_labels), choice)
 
 
 def _peers(inventory: Inventory, options: SpanOptions) -> Mapping[bytes, Peer]:

@@ -6,7 +6,7 @@ same rules as the OpenTelemetry operator's; ``docs/spans.md`` spells the order o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from clew_agent.model import AttributeValue, Pod
 
@@ -38,8 +38,13 @@ def service_namespace(pod: Pod) -> str:
     return pod.annotations.get(ANNOTATION_PREFIX + "service.namespace") or pod.namespace
 
 
-def pod_resource(pod: Pod, host: Mapping[str, AttributeValue], well_known_labels: bool = False) -> dict[str, AttributeValue]:
-    """All resource attributes of a pod; ``host`` are those of its node. The pod's annotations win over everything."""
+def pod_resource(
+    pod: Pod, host: Mapping[str, AttributeValue], pod_labels: Sequence[str] = (), well_known_labels: bool = False
+) -> dict[str, AttributeValue]:
+    """All resource attributes of a pod; ``host`` are those of its node, ``pod_labels`` the keys of labels to carry.
+
+    The pod's annotations win over everything.
+    """
     attributes: dict[str, AttributeValue] = dict(host)
     attributes["k8s.pod.name"] = pod.name
     attributes["k8s.namespace.name"] = pod.namespace
@@ -49,6 +54,8 @@ def pod_resource(pod: Pod, host: Mapping[str, AttributeValue], well_known_labels
         attributes["k8s.node.name"] = pod.node
     if pod.workload is not None and pod.workload.kind in _WORKLOADS:
         attributes[_WORKLOADS[pod.workload.kind]] = pod.workload.name
+    # An empty label is there all the same, and the conventions keep it.
+    attributes.update({f"k8s.pod.label.{key}": pod.labels[key] for key in pod_labels if key in pod.labels})
     instance = [pod.namespace, pod.name]
     if len(pod.containers) == 1:
         attributes["k8s.container.name"] = pod.containers[0]
