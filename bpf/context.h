@@ -37,6 +37,7 @@ struct context {
 	u32 pid;
 	u32 tid;            /* the unit that read or sent the request */
 	u32 function_spans; /* recorded so far, for limits.spansPerRequest */
+	u32 cgroup;         /* the unit's, as in records.h: it tells the container */
 	u16 local_low;      /* the two low bytes of the connection's addresses, for span IDs; network byte order */
 	u16 remote_low;
 	u16 status;
@@ -51,7 +52,7 @@ struct context {
 	u8 adopted;
 	u8 upgrade;         /* the request asks for another protocol */
 	u8 has_tracestate;  /* there is an element in `tracestates` */
-	u8 reserved[6];
+	u8 reserved[2];
 	u8 comm[16];
 	u8 target[TARGET_MAX];
 };

@@ -253,7 +253,7 @@ INLINE struct function_frame *function_enter(struct context *context, u64 place,
 	frame->record.depth = 0;
 	frame->record.pid = id >> 32;
 	frame->record.tid = id;
-	frame->record.reserved = 0;
+	frame->record.cgroup = context->cgroup;
 	if (stack->depth) {
 		outer = frame_at(stack, stack->depth - 1);
 		if (SAME_ID(outer->record.request_id, context->span_id)) {

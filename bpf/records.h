@@ -53,7 +53,7 @@ struct request_record {
 	u8 adopted;          /* 1: the application's own traceparent was taken; 0 otherwise */
 	u8 method_length;    /* the method's bytes at the start of `target`, which a space follows */
 	u16 target_length;   /* bytes of `target` */
-	u32 reserved;
+	u32 cgroup;          /* low half of the ID (inode) of the thread's cgroup: no two that there are share it */
 	u8 comm[16];         /* the thread's name, NUL-padded */
 	u8 target[TARGET_MAX]; /* the request line's start: method, space, target; the record ends behind the last of them */
 };
@@ -74,7 +74,7 @@ struct function_record {
 	u32 tid;
 	u16 depth;           /* 0: directly under the request */
 	u16 arguments_length; /* bytes that follow */
-	u32 reserved;
+	u32 cgroup;          /* that of the request */
 };
 
 #endif

@@ -44,6 +44,7 @@ INLINE struct context *describe_request(struct connection *connection, struct wo
 	context->pid = id >> 32;
 	context->tid = id;
 	context->function_spans = 0;
+	context->cgroup = bpf_get_current_cgroup_id();
 	context->local_low = *(u16 *)(connection->about.local_address + 14);
 	context->remote_low = *(u16 *)(connection->about.remote_address + 14);
 	context->status = 0;
@@ -127,6 +128,7 @@ INLINE void emit_request(struct connection *connection, struct context *context,
 	if (length > TARGET_MAX)
 		length = TARGET_MAX;
 	record->target_length = length;
+	record->cgroup = context->cgroup;
 	COPY(record->target, length, context->target);
 	if (records.ringbuf_output(record, __builtin_offsetof(struct request_record, target) + length, BPF_RB_NO_WAKEUP))
 		count(COUNTER_RING_FULL);

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from clew_agent.clock import Offset, follow, measure
+from clew_agent.container_folders import ContainerFolders
 from clew_agent.enforcement import Enforcement, Intent, Numbers, intend, plan
 from clew_agent.enforcer import Enforcer
 from clew_agent.export.base import Exporter
@@ -59,6 +60,7 @@ class Agent:
     _layouts: Mapping[int, FunctionLayout] = field(default_factory=dict)
     _told: object = None
     _traced: dict[int, Traced] = field(default_factory=dict)
+    _folders: ContainerFolders = field(default_factory=ContainerFolders)
     _facts: Facts | None = None
     _clock: Offset | None = None
 
@@ -160,7 +162,7 @@ class Agent:
             if slot not in now:
                 del self._traced[slot]
         options = SpanOptions(known_methods=known_methods(os.environ))
-        return make_facts(inventory, self._traced, self._layouts, offset, self.host_attributes, options)
+        return make_facts(inventory, self._traced, self._layouts, offset, self.host_attributes, options, self._folders.find)
 
 
 def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -25,11 +25,21 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a container, from one start to its end: the container's name, and how often it had been started before (None: not
+    known)."""
+
+    container: str
+    restarts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Pod:
     """One pod of this node or, as a peer, of another.
 
     ``cgroup`` is the path of the pod's cgroup below the cgroup v2 mount, beginning with a slash; it is empty for a pod of
-    another node. ``containers`` are names in the pod's own order.
+    another node. ``containers`` are names, those of init and ephemeral containers among them; ``runs`` are known by the ID that the
+    runtime gave them, by which their cgroups are called.
     """
 
     name: str
@@ -40,6 +50,7 @@ class Pod:
     addresses: tuple[Address, ...] = ()
     workload: Workload | None = None
     containers: tuple[str, ...] = ()
+    runs: Mapping[str, Run] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
 

@@ -66,6 +66,7 @@ class Request(NamedTuple):
     http_minor: int
     adopted: int
     method_length: int
+    cgroup: int
     comm: bytes
     target: bytes
     truncated: bool
@@ -112,6 +113,7 @@ class FunctionRecord(NamedTuple):
     pid: int
     tid: int
     depth: int
+    cgroup: int
     arguments_length: int
     arguments: bytes = b""
 

@@ -305,6 +305,7 @@ static void tail_call(void *context, u32 at)
 static struct task_struct current_task = {"service"};
 
 static u64 bpf_get_current_pid_tgid(void) { return running; }
+static u64 bpf_get_current_cgroup_id(void) { return 0x500000000ULL | (running >> 32) << 16 | 9; }
 static u64 bpf_get_current_task(void) { return (u64)&current_task; }
 static u64 bpf_ktime_get_ns(void) { return clock_ns += 1000; }
 static u32 bpf_get_prandom_u32(void) { return dice; }

@@ -42,6 +42,7 @@ def request(role: int = 1, line: bytes = b"GET /", **values: int | bytes) -> Req
         "http_minor": 1,
         "adopted": 0,
         "method_length": len(method),
+        "cgroup": 0,
         "comm": b"app".ljust(16, b"\0"),
         "target": line[:256],
         "truncated": len(line) >= 256,
@@ -69,6 +70,7 @@ def function(**values: int | bytes) -> FunctionRecord:
         "pid": 41,
         "tid": 42,
         "depth": 0,
+        "cgroup": 0,
         "arguments_length": len(bytes(values.get("arguments", b""))),
     }
     return FunctionRecord(**{**defaults, **values})  # type: ignore[arg-type]  # each member's type is that of its default

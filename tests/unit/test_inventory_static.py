@@ -12,7 +12,7 @@ import pytest
 import yaml
 from clew_agent.inventory.parse import PodsFile, PodsFileError, parse_pods
 from clew_agent.inventory.static import StaticInventory, read_pods
-from clew_agent.model import Inventory, Pod, Workload
+from clew_agent.model import Inventory, Pod, Run, Workload
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +24,7 @@ pods:
     cgroup: /kubepods/pod1/
     addresses: [10.0.0.1, "fd00::1"]
     workload: {kind: Deployment, name: productpage}
-    containers: [app]
+    containers: [app, {name: proxy, id: 4f3c}, {name: log}]
     labels: {app: productpage, empty: ""}
     annotations: {resource.opentelemetry.io/service.name: front}
   - {name: details-1, namespace: bookinfo, node: other}
@@ -42,7 +42,8 @@ EXPECTED = PodsFile(
                 cgroup="/kubepods/pod1",
                 addresses=(ip_address("10.0.0.1"), ip_address("fd00::1")),
                 workload=Workload("Deployment", "productpage"),
-                containers=("app",),
+                containers=("app", "proxy", "log"),
+                runs={"4f3c": Run("proxy")},
                 labels={"app": "productpage", "empty": ""},
                 annotations={"resource.opentelemetry.io/service.name": "front"},
             ),
@@ -74,6 +75,12 @@ def test_an_empty_file_is_no_pods(tmp_path: Path) -> None:
         ("podz: []", "the file: unknown field 'podz'; allowed are pods, services, namespaces"),
         ("pods: [3]", "pods[0]: must be a mapping, not a number"),
         ("pods: [{name: a}]", "pods[0].namespace: is required"),
+        ("pods: [{name: a, namespace: n, containers: [3]}]", "pods[0].containers[0]: must be a mapping, not a number"),
+        ("pods: [{name: a, namespace: n, containers: [{id: 4f}]}]", "pods[0].containers[0].name: is required"),
+        (
+            "pods: [{name: a, namespace: n, containers: [{name: c, id: crio-4f}]}]",
+            "pods[0].containers[0].id: 'crio-4f' is no container's ID, which is made of the digits 0-9 and a-f",
+        ),
         ("pods: [{name: 3, namespace: n}]", "pods[0].name: must be text, not a number; put it into quotes"),
         ("pods: [{name: '', namespace: n}]", "pods[0].name: must not be empty"),
         ("pods: [{name: a, namespace: n, addresses: 10.0.0.1}]", "pods[0].addresses: must be a list, not text"),

@@ -45,6 +45,7 @@ def test_structured_identifiers(path: Path) -> None:
     said = record.request
     assert (said.method, said.path, said.status, said.http_minor, said.trace_flags) == (b"GET", b"/", 200, 1, 1)
     assert (said.pod, said.pid, said.tid, said.thread_name) == (7, 100, 100, "service")
+    assert said.cgroup == 100 << 16 | 9
 
 
 def test_addresses(path: Path) -> None:

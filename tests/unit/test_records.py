@@ -183,7 +183,7 @@ def test_thread_name_ends_at_nul() -> None:
             "records.h: only #define, enum and struct are understood, not 'union request_record {'",
         ),
         (
-            "\tu32 reserved;",
+            "\tu32 cgroup;",
             "",
             f"records.h: struct request_record has {SIZE - 4} bytes, which is no multiple of eight: add a reserved member",
         ),

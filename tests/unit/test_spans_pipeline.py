@@ -7,7 +7,7 @@ from ipaddress import ip_address
 import pytest
 from clew_agent.functions.layout import ArgumentLayout, FunctionLayout
 from clew_agent.metrics import AGENT_METRICS
-from clew_agent.model import AttributeValue, Described, Inventory, Pod, Span, SpanKind, Workload
+from clew_agent.model import AttributeValue, Described, Inventory, Pod, Run, Span, SpanKind, Workload
 from clew_agent.spans.arguments import function_attributes
 from clew_agent.spans.facts import Facts, SpanChoice, Traced, make_facts
 from clew_agent.spans.naming import NamingStyle
@@ -215,6 +215,40 @@ def test_labels_are_attributes_where_they_are_chosen_and_there() -> None:
     }
     known = make_facts(Inventory(), {1: Traced(pod), 2: Traced(pod, SpanChoice(pod_labels=("app",)))}, {}, 0)
     assert [own.resource.get("k8s.pod.label.app") for own in known.own.values()] == [None, "web"]
+
+
+def test_spans_are_those_of_the_container_whose_cgroup_it_is() -> None:
+    pod = Pod("p", "n", "u", "", "/kubepods/podu", containers=("app", "proxy"), runs={"aa": Run("app", 0), "bb": Run("proxy", 3)})
+    folders = {("/kubepods/podu", 11): "aa", ("/kubepods/podu", 12): "bb", ("/kubepods/podu", 13): "bb", ("/kubepods/podu", 14): "cc"}
+    asked: list[tuple[str, int]] = []
+
+    def find(of: str, cgroup: int) -> str:
+        asked.append((of, cgroup))
+        return folders.get((of, cgroup), "")
+
+    known = make_facts(Inventory(), {1: Traced(pod)}, {}, 0, find_run=find)
+    records = [raw(request(cgroup=number, tid=tid, span_id=bytes([number, tid] * 4))) for number in (11, 12, 13, 14, 15) for tid in (1, 2)]
+    calls = [raw(function(cgroup=12)), raw(function(cgroup=15, span_id=b"f" * 8)), raw(request(pod=7, cgroup=11))]
+    made = {span.span_id: span.described.resource for span in spans(*records, *calls, known=known)}
+    whole = pod_resource(pod, {})
+    app = pod_resource(pod, {}, run=Run("app", 0))
+    proxy = pod_resource(pod, {}, run=Run("proxy", 3))
+    assert whole == {
+        "k8s.pod.name": "p",
+        "k8s.namespace.name": "n",
+        "k8s.pod.uid": "u",
+        "service.name": "p",
+        "service.namespace": "n",
+        "service.instance.id": "n.p",
+    }
+    assert app == whole | {"k8s.container.name": "app", "k8s.container.restart_count": 0, "service.instance.id": "n.p.app"}
+    assert proxy == whole | {"k8s.container.name": "proxy", "k8s.container.restart_count": 3, "service.instance.id": "n.p.proxy"}
+    for tid in (1, 2):
+        assert [made[bytes([number, tid] * 4)] for number in (11, 12, 13, 14, 15)] == [app, proxy, proxy, whole, whole]
+    assert made[bytes([12, 1] * 4)] is made[bytes([13, 2] * 4)] is made[b"function"], "one group for the exporter"
+    assert made[b"f" * 8] == whole
+    assert made[SERVER] == {"service.name": "unknown_service"}
+    assert sorted(asked) == [("/kubepods/podu", number) for number in (11, 12, 13, 14, 15)]
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "CronJob", "Job"])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
 from clew_agent.cluster import Object
-from clew_agent.model import Address, Pod, Workload
+from clew_agent.model import Address, Pod, Run, Workload
 from clew_agent.spans.resource import ANNOTATION_PREFIX
 
 _ENDED = ("Succeeded", "Failed")
+_CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
+_STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 _SERVICE_LABEL = "kubernetes.io/service-name"
 _HASH_LABEL = "pod-template-hash"
 _STATIC = "kubernetes.io/config.hash"
@@ -55,11 +57,22 @@ def own_pod(item: Object) -> OwnPod | None:
         node=spec.get("nodeName", ""),
         addresses=tuple(address for one in listed if (address := parse_address(one.get("ip")))),
         workload=workload(metadata, labels),
-        containers=tuple(container["name"] for container in spec.get("containers") or ()),
+        containers=tuple(container["name"] for kind in _CONTAINERS for container in spec.get(kind) or ()),
+        runs={found: run for kind in _STATUSES for one in status.get(kind) or () for found, run in _runs(one)},
         labels=dict(labels),
         annotations={key: value for key, value in annotations.items() if key.startswith(ANNOTATION_PREFIX)},
     )
     return OwnPod(pod, annotations.get(_STATIC, pod.uid), status.get("qosClass", ""))
+
+
+def _runs(status: Object) -> Iterator[tuple[str, Run]]:
+    """The run of a container that its status tells of, by the runtime's ID, and the one before, whose last records may still come."""
+    restarts = int(status.get("restartCount") or 0)
+    before = ((status.get("lastState") or {}).get("terminated") or {}).get("containerID")
+    for container, number in ((before, restarts - 1), (status.get("containerID"), restarts)):
+        found = (container or "").partition("://")[2]
+        if found:
+            yield found, Run(status["name"], max(number, 0))
 
 
 def workload(metadata: Object, labels: Mapping[str, str]) -> Workload | None:

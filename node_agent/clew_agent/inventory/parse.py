@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TypeVar
 
-from clew_agent.model import Address, Inventory, Pod, Workload
+from clew_agent.cluster.cgroups import container_id
+from clew_agent.model import Address, Inventory, Pod, Run, Workload
 
 Item = TypeVar("Item")
 _POD_FIELDS = ("name", "namespace", "uid", "node", "workload", "cgroup", "addresses", "labels", "annotations", "containers")
@@ -41,6 +42,7 @@ def parse_pods(document: object, node: str = "") -> PodsFile:
 def _pod(value: object, at: str, node: str) -> Pod:
     table = _table(value, at, _POD_FIELDS)
     name, namespace = _required(table, "name", at), _required(table, "namespace", at)
+    containers = _list(table.get("containers"), f"{at}.containers", _container)
     return Pod(
         name=name,
         namespace=namespace,
@@ -49,7 +51,8 @@ def _pod(value: object, at: str, node: str) -> Pod:
         cgroup=_cgroup(_optional(table, "cgroup", at), f"{at}.cgroup"),
         addresses=_list(table.get("addresses"), f"{at}.addresses", _address),
         workload=_workload(table.get("workload"), f"{at}.workload"),
-        containers=_list(table.get("containers"), f"{at}.containers", _text),
+        containers=tuple(container for container, _ in containers),
+        runs={found: Run(container) for container, found in containers if found},
         labels=_labels(table.get("labels"), f"{at}.labels"),
         annotations=_labels(table.get("annotations"), f"{at}.annotations"),
     )
@@ -59,6 +62,17 @@ def _cgroup(path: str, at: str) -> str:
     if path and (not path.startswith("/") or path.strip("/") == "" or ".." in path.split("/")):
         raise PodsFileError(f"{at}: {path!r} is no path below the cgroup v2 mount; it begins with a slash, as in /kubepods/pod1")
     return path.rstrip("/")
+
+
+def _container(value: object, at: str) -> tuple[str, str]:
+    """A container's name, and the ID by which its cgroup goes (empty: not told)."""
+    if isinstance(value, str):
+        return _text(value, at), ""
+    table = _table(value, at, ("name", "id"))
+    found = _optional(table, "id", at)
+    if found and container_id(found) != found:
+        raise PodsFileError(f"{at}.id: {found!r} is no container's ID, which is made of the digits 0-9 and a-f")
+    return _required(table, "name", at), found
 
 
 def _workload(value: object, at: str) -> Workload | None:

@@ -10,13 +10,12 @@ from clew_agent.functions.layout import FunctionLayout
 from clew_agent.model import Described, Span, SpanKind
 from clew_agent.records import FunctionRecord, Record, Request, RequestRecord, Role
 from clew_agent.spans.arguments import function_attributes
-from clew_agent.spans.facts import Facts
+from clew_agent.spans.facts import REMEMBERED, Facts
 from clew_agent.spans.http import describe_request
 from clew_agent.spans.naming import request_name
 
 _KINDS = {Role.SERVER: SpanKind.SERVER, Role.CLIENT: SpanKind.CLIENT}
 _NO_ID = bytes(8)
-_REMEMBERED = 4096
 # As Span(…), without the function in Python that a named tuple's class calls.
 _SPAN: Callable[[tuple[object, ...]], Span] = partial(tuple.__new__, Span)
 
@@ -54,7 +53,7 @@ def request_span(record: RequestRecord, facts: Facts) -> Span:
     start_ns, end_ns, trace_id, span_id, parent_id, request = record
     described = facts.described.get(request)
     if described is None:
-        if len(facts.described) >= _REMEMBERED:
+        if len(facts.described) >= REMEMBERED:
             facts.described.clear()
         described = facts.described[request] = _describe(request, facts)
     offset = facts.clock_offset_ns
@@ -69,7 +68,8 @@ def _describe(request: Request, facts: Facts) -> Described:
     said = describe_request(request, kind, peer, facts.options, query_string=choice.query_string)
     shown = peer.shown(kind, choice.pod_names) if peer is not None else None
     name = request_name(choice.naming, kind, own.display, shown, said.method)
-    return Described(name, kind, said.attributes, own.resource, said.error, request.trace_flags)
+    resource = facts.resource(request.pod, request.cgroup)
+    return Described(name, kind, said.attributes, resource, said.error, request.trace_flags)
 
 
 def function_span(record: FunctionRecord, layout: FunctionLayout | None, facts: Facts) -> tuple[Span, int]:
@@ -90,7 +90,7 @@ def function_span(record: FunctionRecord, layout: FunctionLayout | None, facts: 
             name=layout.name if layout is not None else f"function {record.function}",
             kind=SpanKind.INTERNAL,
             attributes=attributes,
-            resource=facts.own.get(record.pod, facts.stranger).resource,
+            resource=facts.resource(record.pod, record.cgroup),
         ),
     )
     return span, missing

@@ -5,15 +5,18 @@ The agent makes new facts when pods, policies or the clock's offset change, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from clew_agent.functions.layout import FunctionLayout
-from clew_agent.model import AttributeValue, Described, Inventory, Pod, SpanKind
+from clew_agent.model import AttributeValue, Described, Inventory, Pod, Run, SpanKind
 from clew_agent.records import Request
 from clew_agent.spans.addresses import packed
 from clew_agent.spans.naming import NamingStyle
 from clew_agent.spans.resource import pod_resource, service_name, service_namespace, workload_name
+
+REMEMBERED = 4096
+"""Of so many requests and cgroups it is remembered what was said of them."""
 
 # RFC 9110 (9.3), PATCH of RFC 5789, and QUERY, as the semantic conventions list them.
 KNOWN_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
@@ -57,11 +60,13 @@ class Traced:
 
 @dataclass(frozen=True, slots=True)
 class OwnPod:
-    """A traced pod as its spans show it."""
+    """A traced pod as its spans show it. ``in_run`` has the resource of each run of a container, ``resource`` that of all the rest."""
 
     display: str
     resource: Mapping[str, AttributeValue]
     choice: SpanChoice
+    cgroup: str = ""
+    in_run: Mapping[str, Mapping[str, AttributeValue]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +88,20 @@ class Peer:
         return self.pod if pod_names else self.workload
 
 
+FindRun = Callable[[str, int], str]
+"""From a pod's cgroup, and the low half of the ID of one below it, to the ID of the container whose cgroup that is; "" for none."""
+
+
+def nothing_found(_pod: str, _cgroup: int) -> str:
+    """Of no cgroup is it known whose it is."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """Made by ``make_facts``. ``clock_offset_ns`` is added to CLOCK_MONOTONIC to get Unix nanoseconds.
 
-    ``described`` remembers what was said of a request, for the next like it (enrich.py).
+    ``described`` remembers what was said of a request, for the next like it (enrich.py), ``resources`` what was found for a cgroup.
     """
 
     own: Mapping[int, OwnPod]
@@ -96,7 +110,20 @@ class Facts:
     functions: Mapping[int, FunctionLayout]
     clock_offset_ns: int
     options: SpanOptions = field(default_factory=SpanOptions)
+    find_run: FindRun = field(default=nothing_found, compare=False, repr=False)
     described: dict[Request, Described] = field(default_factory=dict, compare=False, repr=False)
+    resources: dict[tuple[int, int], Mapping[str, AttributeValue]] = field(default_factory=dict, compare=False, repr=False)
+
+    def resource(self, slot: int, cgroup: int) -> Mapping[str, AttributeValue]:
+        """The resource of what the pod's thread in this cgroup does: the same object for the same container."""
+        known = self.resources.get((slot, cgroup))
+        if known is None:
+            own = self.own.get(slot, self.stranger)
+            known = own.in_run.get(self.find_run(own.cgroup, cgroup), own.resource) if own.in_run else own.resource
+            if len(self.resources) >= REMEMBERED:
+                self.resources.clear()
+            self.resources[slot, cgroup] = known
+        return known
 
 
 def make_facts(
@@ -106,23 +133,28 @@ def make_facts(
     clock_offset_ns: int,
     host: Mapping[str, AttributeValue] | None = None,
     options: SpanOptions | None = None,
+    find_run: FindRun = nothing_found,
 ) -> Facts:
     """Gather the facts.
 
     ``traced`` maps a record's pod slot to its pod, ``functions`` a record's function number to its layout; ``host`` are resource
-    attributes of the node, which every span carries.
+    attributes of the node, which every span carries. ``find_run`` is asked once for each cgroup that records name.
     """
     chosen = options or SpanOptions()
     facts_of_host = dict(host or {})
     own = {slot: _own(one, facts_of_host, chosen) for slot, one in traced.items()}
     stranger = OwnPod("unknown", {**facts_of_host, "service.name": "unknown_service"}, SpanChoice())
-    return Facts(own, stranger, _peers(inventory, chosen), functions, clock_offset_ns, chosen)
+    return Facts(own, stranger, _peers(inventory, chosen), functions, clock_offset_ns, chosen, find_run)
 
 
 def _own(traced: Traced, host: Mapping[str, AttributeValue], options: SpanOptions) -> OwnPod:
     pod, choice = traced.pod, traced.choice
     display = pod.name if choice.pod_names else workload_name(pod)
-    return OwnPod(display, pod_resource(pod, host, choice.pod_labels, options.well_known_labels), choice)
+
+    def resource(run: Run | None) -> Mapping[str, AttributeValue]:
+        return pod_resource(pod, host, choice.pod_labels, options.well_known_labels, run)
+
+    return OwnPod(display, resource(None), choice, pod.cgroup, {found: resource(run) for found, run in pod.runs.items()})
 
 
 def _peers(inventory: Inventory, options: SpanOptions) -> Mapping[bytes, Peer]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from clew_agent.model import AttributeValue, Pod
+from clew_agent.model import AttributeValue, Pod, Run
 
 ANNOTATION_PREFIX = "resource.opentelemetry.io/"
 _WORKLOADS = {
@@ -39,11 +39,15 @@ def service_namespace(pod: Pod) -> str:
 
 
 def pod_resource(
-    pod: Pod, host: Mapping[str, AttributeValue], pod_labels: Sequence[str] = (), well_known_labels: bool = False
+    pod: Pod,
+    host: Mapping[str, AttributeValue],
+    pod_labels: Sequence[str] = (),
+    well_known_labels: bool = False,
+    run: Run | None = None,
 ) -> dict[str, AttributeValue]:
-    """All resource attributes of a pod; ``host`` are those of its node, ``pod_labels`` the keys of labels to carry.
+    """All resource attributes of a pod's container, or of the pod where the run is not known.
 
-    The pod's annotations win over everything.
+    ``host`` are those of its node, ``pod_labels`` the keys of labels to carry. The pod's annotations win over everything.
     """
     attributes: dict[str, AttributeValue] = dict(host)
     attributes["k8s.pod.name"] = pod.name
@@ -57,9 +61,13 @@ def pod_resource(
     # An empty label is there all the same, and the conventions keep it.
     attributes.update({f"k8s.pod.label.{key}": pod.labels[key] for key in pod_labels if key in pod.labels})
     instance = [pod.namespace, pod.name]
-    if len(pod.containers) == 1:
-        attributes["k8s.container.name"] = pod.containers[0]
-        instance.append(pod.containers[0])
+    if run is None and len(pod.containers) == 1:
+        run = Run(pod.containers[0])
+    if run is not None:
+        attributes["k8s.container.name"] = run.container
+        instance.append(run.container)
+        if run.restarts is not None:
+            attributes["k8s.container.restart_count"] = run.restarts
     attributes["service.name"] = service_name(pod, well_known_labels)
     attributes["service.namespace"] = service_namespace(pod)
     attributes["service.instance.id"] = ".".join(instance)
