@@ -26,6 +26,7 @@ from clew_agent.enforcement import Enforcement
 from clew_agent.enforcer import Enforcer, host_identity
 from clew_agent.export.choose import CHOICES, make_exporter
 from clew_agent.export.settings import SettingsError
+from clew_agent.host import host_attributes
 from clew_agent.inventory.parse import PodsFileError
 from clew_agent.kernel.btf import VMLINUX, NoBtfError
 from clew_agent.loader.handover import LoadError
@@ -113,7 +114,7 @@ def _work(arguments: argparse.Namespace, mode: Mode, enforcer: Enforcer, stop: t
         metrics=Metrics([*AGENT_METRICS, *rows.values()]),
         kernel_rows={index: row.name for index, row in rows.items()},
         host=host_identity(arguments.node_address or own_address()),
-        host_attributes={"k8s.node.name": arguments.node, "host.name": arguments.node},
+        host_attributes=host_attributes(arguments.node, os.uname().machine),
     )
 
     def ready(enforcement: Enforcement) -> None:

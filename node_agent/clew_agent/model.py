@@ -18,10 +18,11 @@ Address = IPv4Address | IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What owns a pod: its kind (``Deployment``, ``StatefulSet``, …) and name."""
+    """What owns a pod: its kind (``Deployment``, ``StatefulSet``, …) and name, and its uid where that is known."""
 
     kind: str
     name: str
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ class Pod:
 
     ``cgroup`` is the path of the pod's cgroup below the cgroup v2 mount, beginning with a slash; it is empty for a pod of
     another node. ``containers`` are names, those of init and ephemeral containers among them; ``runs`` are known by the ID that the
-    runtime gave them, by which their cgroups are called.
+    runtime gave them, by which their cgroups are called. ``maker`` made the pod, and is the workload itself, or what that made to make
+    it: a Deployment's ReplicaSet, a CronJob's Job.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Pod:
     cgroup: str = ""
     addresses: tuple[Address, ...] = ()
     workload: Workload | None = None
+    maker: Workload | None = None
     containers: tuple[str, ...] = ()
     runs: Mapping[str, Run] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)

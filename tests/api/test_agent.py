@@ -213,8 +213,8 @@ def test_a_watch_goes_on_after_its_version_is_gone(cluster: Cluster) -> None:
     watch.stop()
 
 
-def pod(name: str, node: str, labels: dict[str, str]) -> dict[str, Any]:
-    spec = {"nodeName": node, "containers": [{"name": "main", "image": "none"}], "tolerations": [{"operator": "Exists"}]}
+def pod(name: str, node: str, labels: dict[str, str], **changes: object) -> dict[str, Any]:
+    spec = {"nodeName": node, "containers": [{"name": "main", "image": "none"}], "tolerations": [{"operator": "Exists"}], **changes}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "shop", "labels": labels}, "spec": spec}
 
 
@@ -238,7 +238,20 @@ def test_pods_of_the_node_and_peers_of_its_namespaces(cluster: Cluster, tmp_path
         {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "elsewhere", "namespace": "other"}, "spec": service},
     )
     cluster.kubectl("wait", "--namespace=shop", "--for=create", "serviceaccount/default", "--timeout=60s")
-    apply(cluster, pod("own", "n1", {}), pod("cart-7c9fb5d6d8-x2x4v", "n2", {"app": "cart"}), pod("stranger", "n2", {}))
+    apply(
+        cluster,
+        pod("own", "n1", {}),
+        pod("cart-7c9fb5d6d8-x2x4v", "n2", {"app": "cart"}),
+        pod("cart-of-the-host", "n2", {"app": "cart"}, hostNetwork=True),
+        pod("stranger", "n2", {}),
+    )
+
+    def endpoints() -> set[str]:
+        slices = json.loads(cluster.kubectl("get", "endpointslices", "--namespace=shop", "-o", "json").stdout)["items"]
+        return {endpoint["targetRef"]["name"] for item in slices for endpoint in item.get("endpoints") or ()}
+
+    # The node's address would be taken for the one that is on the host's network.
+    until(endpoints, lambda names: names == {"cart-7c9fb5d6d8-x2x4v", "cart-of-the-host"}, lambda: f"the endpoints are {endpoints()}")
 
     def named(found: Inventory) -> dict[str, Pod]:
         return {pod.name: pod for pod in found.pods}

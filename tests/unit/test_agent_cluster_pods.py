@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from clew_agent.cluster.inventory import traced_namespaces
 from clew_agent.cluster.pods import ServiceAddresses, own_pod, parse_address, peers, service_addresses
-from clew_agent.model import Pod, Workload
+from clew_agent.model import Pod, Run, Workload
+from clew_agent.spans.resource import pod_resource
 from clew_crds import TracingPolicy
 
-REPLICA_SET = {"kind": "ReplicaSet", "name": "web-5d8f7c9b6", "controller": True}
+REPLICA_SET = {"kind": "ReplicaSet", "name": "web-5d8f7c9b6", "uid": "r1", "controller": True}
 
 
 def pod(**changes: Any) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def test_a_pod_of_this_node() -> None:
         "n1",
         addresses=(ip_address("10.1.0.7"), ip_address("fd00::7")),
         workload=Workload("Deployment", "web"),
+        maker=Workload("ReplicaSet", "web-5d8f7c9b6", "r1"),
         containers=("main", "side"),
         labels={"app": "web", "pod-template-hash": "5d8f7c9b6"},
         annotations={"resource.opentelemetry.io/service.name": "shopfront"},
@@ -67,16 +69,24 @@ def test_the_cgroup_of_a_static_pod_goes_by_its_files_hash() -> None:
     assert (found.pod.uid, found.cgroup_uid) == ("u1", "abcd")
 
 
+def owner(kind: str, name: str, **changes: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": kind, "name": name, "uid": f"u-{name}", "controller": True, "blockOwnerDeletion": True, **changes}
+
+
 @pytest.mark.parametrize(
     ("owners", "labels", "expected"),
     [
         ([REPLICA_SET], {"pod-template-hash": "5d8f7c9b6"}, Workload("Deployment", "web")),
-        ([REPLICA_SET], {}, Workload("ReplicaSet", "web-5d8f7c9b6")),
-        ([REPLICA_SET], {"pod-template-hash": "other"}, Workload("ReplicaSet", "web-5d8f7c9b6")),
-        ([{"kind": "StatefulSet", "name": "db", "controller": True}], {}, Workload("StatefulSet", "db")),
-        ([{"kind": "DaemonSet", "name": "log", "controller": True}], {}, Workload("DaemonSet", "log")),
-        ([{"kind": "ConfigMap", "name": "x"}, {"kind": "Job", "name": "once", "controller": True}], {}, Workload("Job", "once")),
-        ([{"kind": "Node", "name": "n1"}], {}, None),
+        ([REPLICA_SET], {}, Workload("ReplicaSet", "web-5d8f7c9b6", "r1")),
+        ([REPLICA_SET], {"pod-template-hash": "other"}, Workload("ReplicaSet", "web-5d8f7c9b6", "r1")),
+        ([owner("StatefulSet", "db")], {"statefulset.kubernetes.io/pod-name": "db-0"}, Workload("StatefulSet", "db", "u-db")),
+        ([owner("DaemonSet", "log")], {"controller-revision-hash": "65b"}, Workload("DaemonSet", "log", "u-log")),
+        ([owner("ReplicationController", "old")], {}, Workload("ReplicationController", "old", "u-old")),
+        ([owner("CloneSet", "web")], {}, Workload("CloneSet", "web", "u-web")),
+        ([{"kind": "ConfigMap", "name": "x"}, owner("Job", "once")], {}, Workload("Job", "once", "u-once")),
+        # The mirror of a static pod.
+        ([owner("Node", "n1")], {}, None),
+        ([owner("ReplicaSet", "web", controller=False)], {}, None),
         ([], {}, None),
     ],
 )
@@ -84,6 +94,104 @@ def test_workloads(owners: list[dict[str, Any]], labels: dict[str, str], expecte
     found = own_pod(pod(metadata={"ownerReferences": owners, "labels": labels}))
     assert found is not None
     assert found.pod.workload == expected
+
+
+@pytest.mark.parametrize(
+    ("job", "created", "expected"),
+    [
+        # 29401320 minutes: 2025-11-25T14:00:00Z.
+        ("mail-29401320", "2025-11-25T14:00:01Z", Workload("CronJob", "mail")),
+        ("mail-at-night-29401320", "2025-11-25T14:59:59Z", Workload("CronJob", "mail-at-night")),
+        ("mail-29401320", "2025-11-25T13:59:30Z", Workload("CronJob", "mail")),
+        # The number is no minute in which the pod can have been scheduled, or none at all: a Job that is called so.
+        ("mail-29401320", "2025-11-25T15:00:01Z", None),
+        ("mail-29401320", "2025-11-25T13:58:00Z", None),
+        ("mail-12345678", "2025-11-25T14:00:01Z", None),
+        ("mail-2940132", "2025-11-25T14:00:01Z", None),
+        ("29401320", "2025-11-25T14:00:01Z", None),
+        ("mail-29401320", None, None),
+    ],
+)
+def test_a_job_of_a_cron_job(job: str, created: str | None, expected: Workload | None) -> None:
+    metadata = {"ownerReferences": [owner("Job", job)], "labels": {"batch.kubernetes.io/job-name": job}, "creationTimestamp": created}
+    found = own_pod(pod(metadata=metadata))
+    assert found is not None
+    assert found.pod.maker == Workload("Job", job, f"u-{job}")
+    assert found.pod.workload == (expected or found.pod.maker)
+
+
+ONE, TWO, THREE, FOUR = (f"{number:064x}" for number in (0xA1, 0xB2, 0xC3, 0xD4))
+
+
+def test_the_runs_of_all_kinds_of_containers() -> None:
+    spec = {
+        "containers": [{"name": "main"}],
+        "initContainers": [{"name": "migrate"}, {"name": "proxy", "restartPolicy": "Always"}],
+        "ephemeralContainers": [{"name": "debugger-x2x4v", "targetContainerName": "main"}],
+        "shareProcessNamespace": True,
+    }
+    status = {
+        "containerStatuses": [{"name": "main", "containerID": f"containerd://{ONE}", "restartCount": 0, "state": {"running": {}}}],
+        "initContainerStatuses": [
+            {"name": "migrate", "containerID": f"containerd://{TWO}", "restartCount": 0, "state": {"terminated": {"containerID": TWO}}},
+            {"name": "proxy", "containerID": f"containerd://{THREE}", "restartCount": 0, "started": True, "state": {"running": {}}},
+        ],
+        "ephemeralContainerStatuses": [{"name": "debugger-x2x4v", "containerID": f"containerd://{FOUR}", "restartCount": 0}],
+    }
+    found = own_pod(pod(spec=spec, status=status))
+    assert found is not None
+    assert found.pod.containers == ("main", "migrate", "proxy", "debugger-x2x4v")
+    assert found.pod.runs == {ONE: Run("main", 0), TWO: Run("migrate", 0), THREE: Run("proxy", 0), FOUR: Run("debugger-x2x4v", 0)}
+
+
+def test_a_restart() -> None:
+    """The pod, its uid and its cgroup stay; the records of the run before may still come."""
+    restarted = {
+        "name": "main",
+        "containerID": f"cri-o://{TWO}",
+        "restartCount": 3,
+        "lastState": {"terminated": {"containerID": f"cri-o://{ONE}", "exitCode": 137, "reason": "OOMKilled"}},
+    }
+    waiting = {"name": "side", "restartCount": 0, "state": {"waiting": {"reason": "ContainerCreating"}}}
+    before, found = own_pod(pod()), own_pod(pod(status={"containerStatuses": [restarted, waiting]}))
+    assert before is not None
+    assert found is not None
+    assert found.pod.runs == {ONE: Run("main", 2), TWO: Run("main", 3)}
+    assert (found.cgroup_uid, found.qos, found.pod.uid) == (before.cgroup_uid, before.qos, before.pod.uid)
+
+
+def test_a_static_pod_on_the_hosts_network() -> None:
+    """As the kubelet mirrors it."""
+    found = own_pod(
+        pod(
+            metadata={
+                "name": "etcd-n1",
+                "uid": "0e8c3a4e",
+                "labels": {"component": "etcd", "tier": "control-plane"},
+                "annotations": {
+                    "kubernetes.io/config.hash": "a0b1c2",
+                    "kubernetes.io/config.mirror": "a0b1c2",
+                    "kubernetes.io/config.source": "file",
+                },
+                "ownerReferences": [owner("Node", "n1")],
+            },
+            spec={"hostNetwork": True, "containers": [{"name": "etcd"}]},
+            status={"hostIP": "10.9.0.1", "podIPs": [{"ip": "10.9.0.1"}], "containerStatuses": [{"name": "etcd", "restartCount": 0}]},
+        )
+    )
+    assert found is not None
+    assert (found.cgroup_uid, found.pod.uid, found.pod.addresses) == ("a0b1c2", "0e8c3a4e", ())
+    assert (found.pod.workload, found.pod.maker, found.pod.runs) == (None, None, {})
+    assert pod_resource(found.pod, {}) == {
+        "k8s.pod.name": "etcd-n1",
+        "k8s.namespace.name": "shop",
+        "k8s.pod.uid": "0e8c3a4e",
+        "k8s.node.name": "n1",
+        "k8s.container.name": "etcd",
+        "service.name": "etcd-n1",
+        "service.namespace": "shop",
+        "service.instance.id": "shop.etcd-n1.etcd",
+    }
 
 
 def endpoint(name: str, *addresses: str, kind: str = "Pod") -> dict[str, Any]:

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 from clew_agent.functions.layout import ArgumentLayout, FunctionLayout
+from clew_agent.host import host_attributes
 from clew_agent.metrics import AGENT_METRICS
 from clew_agent.model import AttributeValue, Described, Inventory, Pod, Run, Span, SpanKind, Workload
 from clew_agent.spans.arguments import function_attributes
@@ -251,10 +252,66 @@ def test_spans_are_those_of_the_container_whose_cgroup_it_is() -> None:
     assert sorted(asked) == [("/kubepods/podu", number) for number in (11, 12, 13, 14, 15)]
 
 
-@pytest.mark.parametrize("kind", ["Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "CronJob", "Job"])
-def test_each_workload_has_its_attribute(kind: str) -> None:
-    made = pod_resource(Pod("p", "n", "u", "", workload=Workload(kind, "w")), {})
-    assert made[f"k8s.{kind.lower()}.name"] == made["service.name"] == "w"
+@pytest.mark.parametrize(
+    ("maker", "workload", "attributes", "service"),
+    [
+        (
+            Workload("ReplicaSet", "web-5d8", "r1"),
+            Workload("Deployment", "web"),
+            {"k8s.deployment.name": "web", "k8s.replicaset.name": "web-5d8", "k8s.replicaset.uid": "r1"},
+            "web",
+        ),
+        (Workload("ReplicaSet", "web", "r1"), None, {"k8s.replicaset.name": "web", "k8s.replicaset.uid": "r1"}, "web"),
+        (Workload("StatefulSet", "db", "s1"), None, {"k8s.statefulset.name": "db", "k8s.statefulset.uid": "s1"}, "db"),
+        (Workload("DaemonSet", "log", "d1"), None, {"k8s.daemonset.name": "log", "k8s.daemonset.uid": "d1"}, "log"),
+        (Workload("Job", "once", "j1"), None, {"k8s.job.name": "once", "k8s.job.uid": "j1"}, "once"),
+        (
+            Workload("Job", "mail-29401320", "j1"),
+            Workload("CronJob", "mail"),
+            {"k8s.cronjob.name": "mail", "k8s.job.name": "mail-29401320", "k8s.job.uid": "j1"},
+            "mail",
+        ),
+        # No kind of those that name a service, by the conventions.
+        (
+            Workload("ReplicationController", "old", "c1"),
+            None,
+            {"k8s.replicationcontroller.name": "old", "k8s.replicationcontroller.uid": "c1"},
+            "p",
+        ),
+        (Workload("CloneSet", "clones", "c1"), None, {}, "p"),
+        (None, None, {}, "p"),
+    ],
+)
+def test_each_workload_has_its_attributes(
+    maker: Workload | None, workload: Workload | None, attributes: dict[str, str], service: str
+) -> None:
+    made = pod_resource(Pod("p", "n", "u", "", workload=workload or maker, maker=maker), {})
+    assert made == {
+        "k8s.pod.name": "p",
+        "k8s.namespace.name": "n",
+        "k8s.pod.uid": "u",
+        **attributes,
+        "service.name": service,
+        "service.namespace": "n",
+        "service.instance.id": "n.p",
+    }
+
+
+def test_names_are_those_of_workloads_of_any_kind() -> None:
+    known = make_facts(Inventory(), {1: Traced(Pod("p", "n", "u", "", workload=Workload("CloneSet", "clones")))}, {}, 0)
+    assert spans(raw(request()), known=known)[0].described.name == "server:clones->NONE"
+
+
+def test_what_a_peer_is_called_whose_workload_is_not_known() -> None:
+    peer = Pod("db-0", "n", "u", "", addresses=(ip_address("10.0.0.9"),), workload=Workload("Service", "db"))
+    known = make_facts(Inventory((peer,)), {1: Traced(PRODUCT)}, {}, 0)
+    (made,) = spans(raw(request(remote_address=address("10.0.0.9"))), known=known)
+    assert (made.described.name, made.described.attributes["service.peer.name"]) == ("server:productpage->db", "db")
+
+
+def test_the_node() -> None:
+    assert host_attributes("n1", "x86_64") == {"k8s.node.name": "n1", "host.name": "n1", "host.arch": "amd64", "os.type": "linux"}
+    assert [host_attributes("n1", machine)["host.arch"] for machine in ("aarch64", "riscv64", "s390x")] == ["arm64", "riscv64", "s390x"]
 
 
 def test_the_order_in_which_a_service_gets_its_name() -> None:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from clew_crds import TracingPolicy
 
@@ -19,6 +21,10 @@ from clew_agent.model import Address, Inventory, Pod
 _CGROUPS = Path("/sys/fs/cgroup")
 _WATCHES_MOST = 8  # namespaces that are watched one by one; more are watched by one watch of the whole cluster
 _EVERYWHERE = ""
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+# Endpoint slices, services, and the pods that are on their host's network, each by uid.
+_Known = tuple[Mapping[str, tuple[Pod, ...]], Mapping[str, ServiceAddresses], Mapping[str, bool]]
 
 
 class ClusterInventory:
@@ -31,8 +37,7 @@ class ClusterInventory:
         own = Resource("/api/v1/pods", {"fieldSelector": f"spec.nodeName={node}"})
         self._pods: Watch[OwnPod] = Watch(api, own, own_pod)
         self._namespaces: Watch[tuple[str, Mapping[str, str]]] = Watch(api, Resource("/api/v1/namespaces", {}, metadata_only=True), _labels)
-        self._slices: dict[str, Watch[tuple[Pod, ...]]] = {}
-        self._services: dict[str, Watch[ServiceAddresses]] = {}
+        self._neighbours: dict[str, _Neighbours] = {}
         self._cgroups: dict[str, str] = {}
         self._seen: tuple[object, ...] = ()
         self._inventory = Inventory()
@@ -42,35 +47,28 @@ class ClusterInventory:
         self._choose_namespaces()
         pods = self._pods.known() or {}
         found = self._find_cgroups(pods)
-        slices = [watch.known() for watch in self._slices.values()]
-        services = [watch.known() for watch in self._services.values()]
-        seen = (pods, self._namespaces.known(), *slices, *services)
+        neighbours = [watched.known() for watched in self._neighbours.values()]
+        seen = (pods, self._namespaces.known(), *(part for known in neighbours for part in known))
         if found or len(seen) != len(self._seen) or any(new is not old for new, old in zip(seen, self._seen, strict=True)):
             self._seen = seen
-            self._inventory = self._gather(pods, slices, services)
+            self._inventory = self._gather(pods, neighbours)
         return self._inventory
 
     def namespaces(self) -> Mapping[str, Mapping[str, str]]:
         """The labels of all namespaces."""
         return dict((self._namespaces.known() or {}).values())
 
-    def _gather(
-        self,
-        pods: Mapping[str, OwnPod],
-        slices: Iterable[Mapping[str, tuple[Pod, ...]] | None],
-        services: Iterable[Mapping[str, ServiceAddresses] | None],
-    ) -> Inventory:
+    def _gather(self, pods: Mapping[str, OwnPod], neighbours: Iterable[_Known]) -> Inventory:
         own = [_with_cgroup(one.pod, self._cgroups.get(uid, "")) for uid, one in pods.items()]
         # A pod stands in a slice for each of its services and families.
         others: dict[tuple[str, str], Pod] = {}
-        for known in slices:
-            for pod in (pod for listed in (known or {}).values() for pod in listed):
-                if pod.uid not in pods:
+        names: dict[Address, str] = {}
+        for slices, services, on_host in neighbours:
+            names.update((address, service.name) for service in services.values() for address in service.addresses)
+            for pod in (pod for listed in slices.values() for pod in listed):
+                if pod.uid not in pods and pod.uid not in on_host:
                     before = others.get((pod.namespace, pod.name))
                     others[pod.namespace, pod.name] = pod if before is None else _merge(before, pod)
-        names: dict[Address, str] = {
-            address: service.name for known in services for service in (known or {}).values() for address in service.addresses
-        }
         return Inventory((*own, *others.values()), names)
 
     def _find_cgroups(self, pods: Mapping[str, OwnPod]) -> bool:
@@ -85,13 +83,32 @@ class ClusterInventory:
     def _choose_namespaces(self) -> None:
         wanted = traced_namespaces(self._policies(), self.namespaces())
         chosen = wanted if len(wanted) <= _WATCHES_MOST else frozenset({_EVERYWHERE})
-        for namespace in self._slices.keys() - chosen:
-            self._slices.pop(namespace).stop()
-            self._services.pop(namespace).stop()
-        for namespace in chosen - self._slices.keys():
-            below = f"namespaces/{namespace}/" if namespace else ""
-            self._slices[namespace] = Watch(self._api, Resource(f"/apis/discovery.k8s.io/v1/{below}endpointslices", {}), peers)
-            self._services[namespace] = Watch(self._api, Resource(f"/api/v1/{below}services", {}), service_addresses)
+        for namespace in self._neighbours.keys() - chosen:
+            self._neighbours.pop(namespace).stop()
+        for namespace in chosen - self._neighbours.keys():
+            self._neighbours[namespace] = _Neighbours(self._api, f"namespaces/{namespace}/" if namespace else "")
+
+
+class _Neighbours:
+    """The watches of those whom pods may speak to: of one namespace, or of all."""
+
+    def __init__(self, api: Api, below: str) -> None:
+        self._slices = Watch(api, Resource(f"/apis/discovery.k8s.io/v1/{below}endpointslices", {}), peers)
+        self._services = Watch(api, Resource(f"/api/v1/{below}services", {}), service_addresses)
+        # A slice does not tell which of its pods are on their host's network: their address is the node's, and that of much else.
+        on_host = Resource(f"/api/v1/{below}pods", {"fieldSelector": "spec.hostNetwork=true"}, metadata_only=True)
+        self._on_host = Watch(api, on_host, lambda _: True)
+
+    def known(self) -> _Known:
+        """The same mappings until something changes. No pod is known before it is known which are on their host's network."""
+        on_host = self._on_host.known()
+        slices = self._slices.known() if on_host is not None else None
+        return slices or _NONE, self._services.known() or _NONE, on_host or _NONE
+
+    def stop(self) -> None:
+        """End the watches."""
+        for watch in (self._slices, self._services, self._on_host):
+            watch.stop()
 
 
 def traced_namespaces(policies: Iterable[TracingPolicy], namespaces: Mapping[str, Mapping[str, str]]) -> frozenset[str]:

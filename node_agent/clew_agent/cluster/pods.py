@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
 from clew_agent.cluster import Object
@@ -19,6 +20,8 @@ _HASH_LABEL = "pod-template-hash"
 _STATIC = "kubernetes.io/config.hash"
 # Kubernetes makes hashes and random parts of names from these alone (apimachinery, util/rand).
 _RANDOM = "[bcdfghjklmnpqrstvwxz2456789]"
+_OF_CRON_JOB = re.compile(r"(.+)-([0-9]{8})")
+_CLOCKS_DIFFER, _STARTS_LATE = timedelta(minutes=1), timedelta(hours=1)
 _OF_DEPLOYMENT = re.compile(rf"(.+)-{_RANDOM}{{1,10}}-{_RANDOM}{{5}}")
 
 
@@ -42,13 +45,14 @@ class ServiceAddresses:
 def own_pod(item: Object) -> OwnPod | None:
     """A pod of this node; None for one whose containers have ended.
 
-    A pod on the host's network has no address of its own: the node's tells nothing of it. The cgroup of a static pod goes by the hash of
-    its file, which is its uid for the kubelet.
+    A pod on the host's network has no address of its own: the node's tells nothing of it. Of a static pod the API has a mirror; its
+    cgroup goes by the hash of its file, which is its uid for the kubelet.
     """
     metadata, spec, status = item["metadata"], item.get("spec") or {}, item.get("status") or {}
     if status.get("phase") in _ENDED:
         return None
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    made_by = maker(metadata)
     listed = () if spec.get("hostNetwork") else status.get("podIPs") or ()
     pod = Pod(
         name=metadata["name"],
@@ -56,7 +60,8 @@ def own_pod(item: Object) -> OwnPod | None:
         uid=metadata["uid"],
         node=spec.get("nodeName", ""),
         addresses=tuple(address for one in listed if (address := parse_address(one.get("ip")))),
-        workload=workload(metadata, labels),
+        workload=workload(made_by, labels, metadata.get("creationTimestamp")),
+        maker=made_by,
         containers=tuple(container["name"] for kind in _CONTAINERS for container in spec.get(kind) or ()),
         runs={found: run for kind in _STATUSES for one in status.get(kind) or () for found, run in _runs(one)},
         labels=dict(labels),
@@ -75,15 +80,32 @@ def _runs(status: Object) -> Iterator[tuple[str, Run]]:
             yield found, Run(status["name"], max(number, 0))
 
 
-def workload(metadata: Object, labels: Mapping[str, str]) -> Workload | None:
-    """What owns a pod. A ReplicaSet that a Deployment made is named after it, with the pods' template hash behind."""
+def maker(metadata: Object) -> Workload | None:
+    """What made a pod, of any kind. The node, which owns the mirror of a static pod, is none."""
     owner = next((one for one in metadata.get("ownerReferences") or () if one.get("controller")), None)
-    if owner is None:
+    if owner is None or owner["kind"] == "Node":
+        return None
+    return Workload(owner["kind"], owner["name"], owner.get("uid", ""))
+
+
+def workload(made_by: Workload | None, labels: Mapping[str, str], created: str | None) -> Workload | None:
+    """What a pod belongs to: what made it, or what made that, where the pod tells so for certain.
+
+    A ReplicaSet that a Deployment made is named after it, with the pods' template hash behind; only Deployments put that on pods. A Job
+    that a CronJob made is named after it, with the minute of Unix time behind for which it was scheduled, which is that in which the
+    pod was made, or soon before.
+    """
+    if made_by is None:
         return None
     suffix = f"-{labels[_HASH_LABEL]}" if labels.get(_HASH_LABEL) else ""
-    if owner["kind"] == "ReplicaSet" and suffix and owner["name"].endswith(suffix):
-        return Workload("Deployment", owner["name"].removesuffix(suffix))
-    return Workload(owner["kind"], owner["name"])
+    if made_by.kind == "ReplicaSet" and suffix and made_by.name.endswith(suffix):
+        return Workload("Deployment", made_by.name.removesuffix(suffix))
+    scheduled = _OF_CRON_JOB.fullmatch(made_by.name) if made_by.kind == "Job" and created else None
+    if scheduled and created:
+        late = datetime.fromisoformat(created) - datetime.fromtimestamp(int(scheduled[2]) * 60, UTC)
+        if -_CLOCKS_DIFFER <= late <= _STARTS_LATE:
+            return Workload("CronJob", scheduled[1])
+    return made_by
 
 
 def peers(item: Object) -> tuple[Pod, ...]:

@@ -11,14 +11,9 @@ from collections.abc import Mapping, Sequence
 from clew_agent.model import AttributeValue, Pod, Run
 
 ANNOTATION_PREFIX = "resource.opentelemetry.io/"
-_WORKLOADS = {
-    "Deployment": "k8s.deployment.name",
-    "ReplicaSet": "k8s.replicaset.name",
-    "StatefulSet": "k8s.statefulset.name",
-    "DaemonSet": "k8s.daemonset.name",
-    "CronJob": "k8s.cronjob.name",
-    "Job": "k8s.job.name",
-}
+_NAMING_SERVICES = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "CronJob", "Job")
+_WITH_ATTRIBUTES = (*_NAMING_SERVICES, "ReplicationController")
+_SERVICE = "Service"  # what stands for the workload of a peer whose own is not known
 
 
 def workload_name(pod: Pod) -> str:
@@ -27,10 +22,14 @@ def workload_name(pod: Pod) -> str:
 
 
 def service_name(pod: Pod, well_known_labels: bool = False) -> str:
-    """``service.name``: annotation, then (only when asked for) well-known labels, then workload, then pod."""
+    """``service.name``: annotation, then (only when asked for) well-known labels, then workload, then pod.
+
+    The conventions list the kinds of workloads; a pod of any other kind names the service itself.
+    """
     labels = ("app.kubernetes.io/instance", "app.kubernetes.io/name") if well_known_labels else ()
     values = [pod.annotations.get(ANNOTATION_PREFIX + "service.name"), *(pod.labels.get(label) for label in labels)]
-    return next((value for value in values if value), workload_name(pod))
+    named = pod.workload is not None and pod.workload.kind in (*_NAMING_SERVICES, _SERVICE)
+    return next((value for value in values if value), workload_name(pod) if named else pod.name)
 
 
 def service_namespace(pod: Pod) -> str:
@@ -56,8 +55,11 @@ def pod_resource(
         attributes["k8s.pod.uid"] = pod.uid
     if pod.node:
         attributes["k8s.node.name"] = pod.node
-    if pod.workload is not None and pod.workload.kind in _WORKLOADS:
-        attributes[_WORKLOADS[pod.workload.kind]] = pod.workload.name
+    for owner in (pod.maker, pod.workload):
+        if owner is not None and owner.kind in _WITH_ATTRIBUTES:
+            attributes[f"k8s.{owner.kind.lower()}.name"] = owner.name
+            if owner.uid:
+                attributes[f"k8s.{owner.kind.lower()}.uid"] = owner.uid
     # An empty label is there all the same, and the conventions keep it.
     attributes.update({f"k8s.pod.label.{key}": pod.labels[key] for key in pod_labels if key in pod.labels})
     instance = [pod.namespace, pod.name]
