@@ -59,6 +59,8 @@ class LabPod:
         self.netns = f"{namespace}-{name}"
         self.veth = f"clewveth{index}"
         self.cgroup = f"{KUBEPODS}/pod{self.uid}"
+        self.containers: list[dict[str, str]] = []
+        """Name and ID of containers, where there are others than the unnamed one; who lists them makes their cgroups, below the pod's."""
         self._processes: list[subprocess.Popen[Any]] = []
 
     @property
@@ -68,7 +70,7 @@ class LabPod:
 
     @property
     def container_path(self) -> Path:
-        """The cgroup of the pod's only container, where its processes live."""
+        """The cgroup where the pod's processes live that are started from here: that of its only container, which has no name."""
         return self.cgroup_path / "main"
 
     def popen(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
@@ -141,6 +143,7 @@ class LabPod:
             "cgroup": self.cgroup,
             "addresses": [str(self.address), str(self.address6)],
             "labels": self.labels,
+            "containers": self.containers,
         }
         if self.workload is not None:
             entry["workload"] = {"kind": self.workload[0], "name": self.workload[1]}
@@ -236,8 +239,8 @@ class PodNetwork:
 
     def _remove(self, pod: LabPod) -> None:
         pod.kill()
-        pod.container_path.rmdir()
-        pod.cgroup_path.rmdir()
+        for folder, _, _ in os.walk(pod.cgroup_path, topdown=False):
+            os.rmdir(folder)
         _ip([f"link del {pod.veth}", f"netns del {pod.netns}"])
 
 
