@@ -143,8 +143,9 @@ class LabPod:
             "cgroup": self.cgroup,
             "addresses": [str(self.address), str(self.address6)],
             "labels": self.labels,
-            "containers": self.containers,
         }
+        if self.containers:
+            entry["containers"] = self.containers
         if self.workload is not None:
             entry["workload"] = {"kind": self.workload[0], "name": self.workload[1]}
         return entry

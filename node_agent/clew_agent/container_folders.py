@@ -7,6 +7,7 @@ these are the container's, too. What is found once holds as long as the kernel g
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
@@ -35,18 +36,19 @@ class ContainerFolders:
                 self._known.clear()
             # A miss is remembered as well: a cgroup that is not there now will not come back.
             self._known[pod, cgroup] = ""
-            below = islice(_below(self._mount / pod.lstrip("/"), ""), _LOOKED_AT)
+            below = islice(_below(self._mount / pod.lstrip("/")), _LOOKED_AT)
             self._known.update(((pod, number), found) for number, found in below)
             known = self._known[pod, cgroup]
         return known
 
 
-def _below(folder: Path | str, container: str) -> Iterator[tuple[int, str]]:
-    """The cgroups below a folder, by the low half of their IDs, each with its container; those that go meanwhile are left out."""
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                own = container or container_id(entry.name)
-                yield entry.inode() & _LOW_HALF, own
-                if own:
-                    yield from _below(entry.path, own)
+def _below(pod: Path) -> Iterator[tuple[int, str]]:
+    """The cgroups below a pod's, level by level: the low half of each one's ID, and its container; those that go meanwhile are left out."""
+    waiting: deque[tuple[Path | str, str]] = deque([(pod, "")])
+    while waiting:
+        folder, container = waiting.popleft()
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False) and (own := container or container_id(entry.name)):
+                    yield entry.inode() & _LOW_HALF, own
+                    waiting.append((entry.path, own))
