@@ -184,7 +184,7 @@ def test_without_trust_spans_wait_and_are_dropped_and_counted(
     protocol: str,
     trouble: str,
 ) -> None:
-    spans, settings = trace(5), {**let_in(certificates), "TIMEOUT": "1"}
+    spans, settings = trace(5), {**let_in(certificates), "TIMEOUT": "2"}
     if trouble == "distrusts the collector":
         settings["CERTIFICATE"] = str(certificates.stranger.certificate)
     else:
@@ -237,7 +237,7 @@ def test_without_the_token_spans_are_refused_and_counted(
 
 def test_jaeger_beside_a_cluster_has_a_name_there(monkeypatch: pytest.MonkeyPatch, cluster: Cluster) -> None:
     jaeger = beside.start_jaeger(cluster)
-    found = json.loads(cluster.kubectl("--namespace=observability", "get", "service/jaeger", "endpointslices", "--output=json").stdout)
+    found = json.loads(cluster.kubectl("--namespace=observability", "get", "services,endpointslices", "--output=json").stdout)
     service, endpoints = found["items"]
     assert {port["name"]: port["port"] for port in service["spec"]["ports"]} == {"otlp-grpc": 4317, "otlp-http": 4318}
     assert service["spec"]["clusterIP"].startswith("10.96.")
