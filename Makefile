@@ -49,7 +49,7 @@ bench: setup         ## paired figures, with and without Clew
 images: setup        ## all container images; ARCH=arm64: those that there are for it
 	$(BIN)/clew-lab images --arch $(ARCH)
 
-setup: $(STAMP)      ## .venv, the host's packages, the lab's image and control plane; nothing to do when all is there
+setup: $(STAMP)      ## .venv, the host's packages, the lab's image, control plane and Jaeger; nothing to do when all is there
 	$(BIN)/clew-lab setup
 
 setup-nodes: setup   ## what real nodes are made of, too: their programs, the images on their disk

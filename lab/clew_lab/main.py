@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from clew_lab import image as images
+from clew_lab.backends import build as backends
 from clew_lab.cluster import programs
 from clew_lab.config import KERNELS
 from clew_lab.guest import GuestOptions
@@ -18,7 +19,7 @@ from clew_lab.run import run_command, run_shell
 
 __all__ = ["main"]
 
-_PARTS = (images, programs, node_programs, node_disks, container_images)
+_PARTS = (images, programs, backends, node_programs, node_disks, container_images)
 """Who keeps what has been built in the cache."""
 
 
@@ -64,7 +65,8 @@ def _carry_out(asked: argparse.Namespace) -> int:
         case "setup":
             image = setup()
             control_plane = programs.build_programs()
-            print(f"lab ready: {image.path}, kernels {', '.join(image.kernels.values())}; {control_plane}, a control plane")
+            kernels = ", ".join(image.kernels.values())
+            print(f"lab ready: {image.path}, kernels {kernels}; {control_plane}, a control plane; {backends.build_programs()}, Jaeger")
         case "clean":
             said = [line for part in _PARTS for line in part.clean(asked.all)]
             print("\n".join(said) or "nothing to remove")
@@ -85,7 +87,7 @@ def _guest_options(asked: argparse.Namespace) -> GuestOptions:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="clew-lab", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("setup", help="install what the host lacks, build the image and the control plane, once per recipe")
+    actions.add_parser("setup", help="install what the host lacks, build the image, the control plane and Jaeger, once per recipe")
     actions.add_parser(
         "cluster", help="a Kubernetes cluster, with nodes that are guests or are played: build, up, down, status, node", add_help=False
     )

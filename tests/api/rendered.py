@@ -15,7 +15,9 @@ EVERYTHING = {
     "prometheusRule.enabled": True,
     "dashboard.enabled": True,
     "agent.sysAdmin": True,
-    "otlp.endpoint": "http://otel-collector.observability:4318",
+    "otlp.endpoint": "https://otel-collector.observability:4318",
+    "otlp.headersFrom.secret": "collector",
+    "otlp.tls": {"secret": "collector-tls", "clientCertificate": True},
     "image.tag": "1.2.3",
     "image.pullSecrets": [{"name": "registry"}],
 }

@@ -163,6 +163,34 @@ def test_where_spans_go() -> None:
     }
 
 
+def test_headers_come_from_a_secret() -> None:
+    found = environment({"otlp.headersFrom": {"secret": "collector"}})
+    assert found["OTEL_EXPORTER_OTLP_HEADERS"] == {"secretKeyRef": {"name": "collector", "key": "headers"}}
+    found = environment({"otlp.headersFrom": {"secret": "collector", "key": "token"}})
+    assert found["OTEL_EXPORTER_OTLP_HEADERS"] == {"secretKeyRef": {"name": "collector", "key": "token"}}
+
+
+@pytest.mark.parametrize(
+    ("shown", "files"),
+    [
+        (False, {"CERTIFICATE": "ca.crt"}),
+        (True, {"CERTIFICATE": "ca.crt", "CLIENT_CERTIFICATE": "tls.crt", "CLIENT_KEY": "tls.key"}),
+    ],
+)
+def test_certificates_come_from_a_secret(shown: bool, files: dict[str, str]) -> None:
+    values = {"otlp.endpoint": "https://collector:4318", "otlp.tls": {"secret": "collector-tls", "clientCertificate": shown}}
+    named = {name: value for name, value in environment(values).items() if name.startswith("OTEL_") and not name.endswith("PROTOCOL")}
+    assert named == {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "https://collector:4318",
+        **{f"OTEL_EXPORTER_OTLP_{name}": f"/etc/clew/otlp/{file}" for name, file in files.items()},
+    }
+    spec = pod(values, "DaemonSet", "clew-agent")
+    items = [{"key": file, "path": file} for file in files.values()]
+    secret = {"secretName": "collector-tls", "defaultMode": 0o400, "items": items}
+    assert spec["volumes"][-1] == {"name": "otlp", "secret": secret}
+    assert spec["containers"][0]["volumeMounts"][-1] == {"name": "otlp", "mountPath": "/etc/clew/otlp", "readOnly": True}
+
+
 @pytest.mark.parametrize(
     ("values", "prefix", "tag"),
     [
@@ -226,6 +254,15 @@ def test_the_dashboard_arrives_whole() -> None:
             "at '/agent/updateStrategy/maxUnavailable': 'some' does not match pattern '^[0-9]+%?$'",
         ),
         ({"agent.sysAdmin": "yes"}, "at '/agent/sysAdmin': got string, want boolean"),
+        (
+            {"otlp.endpoint": "http://collector:4318", "otlp.tls.secret": "collector-tls"},
+            "otlp.tls.secret is set, and otlp.endpoint http://collector:4318 is without TLS: it must begin with https://",
+        ),
+        (
+            {"otlp.tls.clientCertificate": True},
+            "otlp.tls.clientCertificate is true, and otlp.tls.secret names no Secret with tls.crt and tls.key",
+        ),
+        ({"otlp.headersFrom.key": ""}, "at '/otlp/headersFrom/key': minLength: got 0, want 1"),
         ({"networkPolicy.apiServerPorts": []}, "at '/networkPolicy/apiServerPorts': minItems: got 0, want 1"),
         ({"agents": {}}, "at '': additional properties 'agents' not allowed"),
     ],

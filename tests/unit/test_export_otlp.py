@@ -19,7 +19,7 @@ from clew_agent.export.base import Result, Sent
 from clew_agent.export.otlp import make_otlp_sink
 from clew_agent.export.queue import QueuedExporter
 from clew_agent.export.settings import QueueLimits, SettingsError
-from clew_agent.export.verdict import parse_retry_after
+from clew_agent.export.verdict import Watch, parse_retry_after
 from clew_agent.model import SpanKind
 
 from tests.unit.made_spans import make_span
@@ -275,6 +275,21 @@ def test_a_compression_that_grpc_lacks_is_refused(monkeypatch: pytest.MonkeyPatc
     environment = configure(monkeypatch, "grpc", 1, COMPRESSION="deflate")
     with pytest.raises(SettingsError, match="OTLP over gRPC knows no compression 'deflate'; allowed are none and gzip"):
         make_otlp_sink(environment)
+
+
+def test_a_try_that_is_cut_short_leaves_the_reason_of_the_one_before() -> None:
+    watch = Watch()
+    watch.grpc("DEADLINE_EXCEEDED", "too late", None)
+    assert (watch.retryable, watch.reason) == (True, "gRPC DEADLINE_EXCEEDED: too late")
+    watch.grpc("UNAVAILABLE", "no trust", None)
+    watch.grpc("DEADLINE_EXCEEDED", "too late", None)
+    assert (watch.retryable, watch.reason) == (True, "gRPC UNAVAILABLE: no trust")
+    watch.clear()
+    watch.unreachable(OSError("no trust"), cut_short=False)
+    watch.unreachable(TimeoutError("too late"), cut_short=True)
+    assert (watch.retryable, watch.reason) == (True, "OSError: no trust")
+    watch.unreachable(OSError("gone"), cut_short=False)
+    assert watch.reason == "OSError: gone"
 
 
 def test_retry_after() -> None:

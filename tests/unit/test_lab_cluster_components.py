@@ -10,7 +10,7 @@ from clew_lab.cluster.components import AUDIT_POLICY, Files, client_certificate,
 from clew_lab.cluster.played import node
 from clew_lab.cluster.ports import Ports
 
-PORTS = Ports(1, 2, 3, 4, 5, 6, source_controller=7, artifacts=8, kustomize_controller=9, nodes=(10, 11))
+PORTS = Ports.of(range(1, 17))
 
 
 def test_only_the_admin_and_kwok_may_do_everything() -> None:

@@ -19,13 +19,18 @@ def every_port(ports: Ports) -> set[int]:
         ports.source_controller,
         ports.artifacts,
         ports.kustomize_controller,
+        ports.jaeger_grpc,
+        ports.jaeger_http,
+        ports.jaeger_query,
+        ports.collector_grpc,
+        ports.collector_http,
         *ports.nodes,
     }
 
 
 def test_two_clusters_never_share_a_port(tmp_path: Path) -> None:
     with reserved(tmp_path) as one, reserved(tmp_path) as other:
-        assert len(every_port(one) | every_port(other)) == 36
+        assert len(every_port(one) | every_port(other)) == 46
 
 
 @pytest.mark.usefixtures("nobody_listens")
@@ -41,7 +46,7 @@ def test_a_slot_with_a_port_that_somebody_listens_on_is_passed_over(tmp_path: Pa
         first = server.getsockname()[1] - 5
         monkeypatch.setattr(ports, "_FIRST", first)
         with reserved(tmp_path) as taken:
-            assert min(every_port(taken)) >= first + 18
+            assert min(every_port(taken)) >= first + 23
 
 
 def test_ports_lie_below_those_that_the_kernel_gives_to_connections(tmp_path: Path) -> None:
@@ -53,6 +58,6 @@ def test_ports_lie_below_those_that_the_kernel_gives_to_connections(tmp_path: Pa
 @pytest.mark.usefixtures("nobody_listens")
 def test_when_all_are_taken_the_range_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "_SLOTS", 1)
-    nothing_left = pytest.raises(NoPorts, match=r"^no free ports for a cluster between 23000 and 23017 on 127\.0\.0\.1$")
+    nothing_left = pytest.raises(NoPorts, match=r"^no free ports for a cluster between 23000 and 23022 on 127\.0\.0\.1$")
     with reserved(tmp_path), nothing_left, reserved(tmp_path):
         pass

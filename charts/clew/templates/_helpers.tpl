@@ -39,3 +39,21 @@ nodeSelector: {{- toYaml . | nindent 2 }}
 tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
+
+{{/* The files of otlp.tls, each by the end of the variable that names it: OTEL_EXPORTER_OTLP_… */}}
+{{- define "clew.otlpFiles" -}}
+{{- with .Values.otlp }}
+{{- if .tls.secret }}
+{{- if hasPrefix "http://" .endpoint }}
+{{- fail (printf "otlp.tls.secret is set, and otlp.endpoint %s is without TLS: it must begin with https://" .endpoint) }}
+{{- end }}
+CERTIFICATE: ca.crt
+{{- if .tls.clientCertificate }}
+CLIENT_CERTIFICATE: tls.crt
+CLIENT_KEY: tls.key
+{{- end }}
+{{- else if .tls.clientCertificate }}
+{{- fail "otlp.tls.clientCertificate is true, and otlp.tls.secret names no Secret with tls.crt and tls.key" }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -27,7 +27,8 @@ class NoPorts(RuntimeError):
 @dataclass(frozen=True, slots=True)
 class Ports:
     """The TCP ports on 127.0.0.1 that a cluster listens on: one for each component and etcd's second one, then those of Flux, which
-    serves what it fetched on `artifacts`, and one for each node that is a guest, by which the host reaches it."""
+    serves what it fetched on `artifacts`, those of what traces arrive in, and one for each node that is a guest, by which the host
+    reaches it."""
 
     etcd: int
     etcd_peer: int
@@ -38,6 +39,11 @@ class Ports:
     source_controller: int
     artifacts: int
     kustomize_controller: int
+    jaeger_grpc: int
+    jaeger_http: int
+    jaeger_query: int
+    collector_grpc: int
+    collector_http: int
     nodes: tuple[int, ...]
 
     @classmethod

@@ -44,7 +44,7 @@ class WatchedSession(requests.Session):
         try:
             response = super().request(*arguments, **options)
         except requests.RequestException as error:
-            self._watch.unreachable(error)
+            self._watch.unreachable(error, cut_short=isinstance(error, requests.Timeout))
             raise
         self._watch.http(response.status_code, response.reason, response.headers.get("Retry-After"))
         if response.ok and response.content:

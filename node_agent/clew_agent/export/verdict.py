@@ -11,7 +11,11 @@ RETRYABLE_GRPC = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF
 
 
 class Watch:
-    """Filled in while an exporter exports; one batch is under way at a time."""
+    """Filled in while an exporter exports; one batch is under way at a time.
+
+    The exporter's own last try has what is left of its timeout, which may be a moment: where it is cut short, the reason stays that of
+    the try before.
+    """
 
     def __init__(self) -> None:
         """Nothing is known yet."""
@@ -24,11 +28,12 @@ class Watch:
         self.retry_after_s: float | None = None
         self.rejected = 0
 
-    def unreachable(self, error: Exception) -> None:
+    def unreachable(self, error: Exception, cut_short: bool) -> None:
         """No answer came: another try makes sense."""
+        before = self.reason if cut_short else ""
         self.clear()
         self.retryable = True
-        self.reason = f"{type(error).__name__}: {error}"
+        self.reason = before or f"{type(error).__name__}: {error}"
 
     def http(self, status: int, reason: str, retry_after: str | None) -> None:
         """An HTTP answer, with the text of its ``Retry-After``."""
@@ -39,9 +44,10 @@ class Watch:
 
     def grpc(self, code: str, details: str, retry_after_s: float | None) -> None:
         """A gRPC status. RESOURCE_EXHAUSTED is worth another try only where the collector says when."""
+        before = self.reason if code == "DEADLINE_EXCEEDED" else ""
         self.clear()
         self.retryable = code in RETRYABLE_GRPC or (code == "RESOURCE_EXHAUSTED" and retry_after_s is not None)
-        self.reason = "" if code == "OK" else f"gRPC {code}: {details}"
+        self.reason = "" if code == "OK" else before or f"gRPC {code}: {details}"
         self.retry_after_s = retry_after_s if self.retryable else None
 
     def partial(self, rejected: int, message: str) -> None:
