@@ -41,6 +41,7 @@ def rows() -> Iterator[tuple[str, str, str]]:
             8,
             f"namespaces: [shop]\nkernelFunctions: [{{function: f, arguments: [{listed(9, '{index: N}')}]}}]",
         ),
+        ("spans.podLabels", 17, 16, f"namespaces: [shop]\nspans: {{podLabels: [{listed(17, 'lN')}]}}"),
         ("rollout.steps", 17, 16, f"namespaces: [shop]\nrollout: {{steps: [{steps}]}}"),
     ):
         says = TOO_MANY.replace("PROBLEM", f"spec.{field}: Too many: {count}: must have at most {most} items")

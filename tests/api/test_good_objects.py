@@ -117,6 +117,7 @@ SPEC = {
     "sampling": some(ratio=RATIO, parentBased=st.booleans(), maxPerSecond=NUMBER),
     "propagation": some(inject=FORMATS, extract=FORMATS),
     "kernelFunctions": st.lists(FUNCTION | SETS | MIXED, max_size=2),
+    "spans": some(podLabels=st.lists(KEY, max_size=3), queryString=st.booleans()),
     "limits": some(spansPerRequest=NUMBER, eventsPerSecond=NUMBER, overhead=some(cpuMillicores=NUMBER, memoryMiB=NUMBER)),
     "rollout": ROLLOUT,
 }
