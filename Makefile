@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test test-unit test-kernel test-api test-cluster check format bench images setup setup-nodes lock clean
 
-demo: setup          ## boots a kernel, runs the example under the agent, prints its traces
+demo: setup-nodes    ## a cluster of two nodes with real kernels, Clew by its chart, Bookinfo as pods, its traces
 	$(BIN)/clew-lab demo
 
 test: setup-nodes    ## every test, in one report

@@ -1,38 +1,43 @@
-"""The demo: four services that know nothing of tracing, one policy, and the traces that come of it.
+"""The demo: a cluster of two real nodes, Clew by its own chart, Bookinfo as pods on both, one policy, and the traces that come of it.
 
-:func:`main` on the host boots a guest and runs this module again in there (``--inside``); the part inside plays the cluster: pods,
-services, the agent, a client. Traces are printed as waterfalls and left in ``build/demo.html`` and ``build/demo.jsonl``. The demo
-judges its own traces (:mod:`clew_lab.traces`) and fails when not one of them is whole.
+What a user would type is printed before it is run. The traces arrive in Jaeger by OTLP; they are asked for there, printed as waterfalls,
+and left in ``build/demo.html`` and ``build/demo.jsonl``. The demo judges them (:mod:`clew_lab.pages`), and fails when none is whole.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
-from clew_lab import bookinfo
-from clew_lab.agent import AgentError, AgentProcess, agent_command
+from clew_lab.backends.beside import start_jaeger
+from clew_lab.backends.query import StoredSpan, spans_in
+from clew_lab.backends.running import Jaeger
+from clew_lab.cluster import Cluster, ClusterError, start_cluster
 from clew_lab.config import KERNELS
-from clew_lab.guest import GuestOptions
 from clew_lab.host import HostUnready
 from clew_lab.image import CHECKOUT, ImageMissing
-from clew_lab.load import LoadError, closed_loop, get
-from clew_lab.pods import NODE_ADDRESS, PodError, PodNetwork
-from clew_lab.run import run_command
-from clew_lab.traces import INTERNAL, TraceSpan, read_spans, trace_faults, traces_by_id
+from clew_lab.images import bookinfo as images
+from clew_lab.nodes import clocks
+from clew_lab.nodes.machine import nodes_below
+from clew_lab.nodes.starting import start_nodes
+from clew_lab.pages import nodes_of, page_faults, pages
+from clew_lab.store import NotBuilt
+from clew_lab.traces import INTERNAL
 
-__all__ = ["CALLS", "main", "verdict"]
+__all__ = ["main", "verdict"]
 
-CALLS = {"productpage": "", "details": "productpage", "reviews": "productpage", "ratings": "reviews"}
-"""Who calls each service of the application; nobody in it calls the product page."""
-
-_LIMIT_SECONDS = 900.0
+_PATIENCE_SECONDS = 600
+_TRACES_SECONDS = 60.0
+_LOOK_SECONDS = 1.0
+_SPANS, _PAGE = CHECKOUT / "build/demo.jsonl", CHECKOUT / "build/demo.html"
+_URL = "http://productpage.bookinfo:9080/productpage"
 
 
 class DemoError(RuntimeError):
@@ -40,95 +45,123 @@ class DemoError(RuntimeError):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the demo; 0 when at least one whole trace was seen."""
+    """Run the demo; 0 when at least one whole trace over both nodes was seen."""
     asked = _parser().parse_args(argv)
+    clock = _Clock()
+    kernels = [kernel.name for kernel in reversed(KERNELS)]
     try:
-        return _inside(asked.requests, asked.show) if asked.inside else _outside(asked)
-    except (AgentError, DemoError, HostUnready, ImageMissing, LoadError, PodError) as problem:
+        clock.say(f"a control plane and two nodes, kernels {' and '.join(kernels)} (emulated: all takes ten times as long as on hardware)")
+        with start_cluster() as cluster:
+            start_nodes(cluster, kernels)
+            jaeger = start_jaeger(cluster)
+            clock.say("both nodes are Ready; Jaeger takes OTLP at http://jaeger.observability:4318")
+            _play(cluster, clock, asked.requests)
+            whole = _judge(jaeger, cluster, asked.requests)
+            clock.say(f"{len(whole)} whole traces have arrived")
+        _show(whole, asked.show)
+    except (ClusterError, DemoError, HostUnready, ImageMissing, NotBuilt, OSError) as problem:
         print(f"demo: {problem}", file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as problem:
-        print(f"demo: `{' '.join(map(str, problem.cmd))}` failed with status {problem.returncode}", file=sys.stderr)
+        said = f"\n{problem.stderr}" if problem.stderr else ""
+        print(f"demo: `{' '.join(map(str, problem.cmd))}` failed with status {problem.returncode}{said}", file=sys.stderr)
         return 1
+    return 0
 
 
-def verdict(spans: Sequence[TraceSpan], requests: int) -> tuple[list[str], list[str]]:
+def verdict(traces: Mapping[str, Sequence[StoredSpan]], requests: int, clocks_ns: int) -> tuple[list[str], list[str]]:
     """Identifiers of the whole traces, oldest first, and what to say about all of them, a line each."""
-    traces = traces_by_id(spans)
-    faults = {identifier: trace_faults(trace, CALLS) for identifier, trace in traces.items()}
-    whole = [identifier for identifier, found in faults.items() if not found]
-    kernel = sum(span.kind == INTERNAL for identifier in whole for span in traces[identifier])
+    faults = {trace: page_faults(spans, clocks_ns) for trace, spans in traces.items()}
+    whole = sorted((trace for trace, found in faults.items() if not found), key=lambda trace: traces[trace][0].start)
+    crossing = sum(len(nodes_of(traces[trace])) > 1 for trace in whole)
+    kernel = sum(span.kind == INTERNAL for trace in whole for span in traces[trace])
     lines = [
-        f"{requests} requests, {len(traces)} traces, {len(spans)} spans; "
-        f"{len(whole)} traces are whole: all of {', '.join(CALLS)}, with {kernel} kernel-function spans inside"
+        f"{requests} requests, {len(traces)} traces; {len(whole)} are whole, from productpage to the last service it asked, "
+        f"{crossing} of them over both nodes, with {kernel} kernel-function spans inside"
     ]
     counted = Counter(fault for found in faults.values() for fault in found)
     lines += [f"  {count} times: {fault}" for fault, count in counted.most_common(10)]
     return whole, lines
 
 
-def _outside(asked: argparse.Namespace) -> int:
-    """The host's part: make the lab ready, boot a guest, and run the part inside."""
-    from clew_lab.main import setup
-
-    image = setup()
-    _Clock().say(f"booting kernel {image.kernels[asked.kernel]} (emulated: everything takes about ten times as long as on hardware)")
-    command = ["python", "-m", "clew_lab.demo", "--inside", f"--requests={asked.requests}", f"--show={asked.show}"]
-    return run_command(image, GuestOptions(asked.kernel), command, _LIMIT_SECONDS)
-
-
-def _inside(requests: int, show: int) -> int:
-    """The guest's part."""
-    clock = _Clock()
-    build = CHECKOUT / "build"
-    build.mkdir(exist_ok=True)
-    spans_file, page = build / "demo.jsonl", build / "demo.html"
-    for old in (spans_file, page):
-        old.unlink(missing_ok=True)
-    sources = CHECKOUT / "examples/bookinfo"
-    clock.say("compiling the Java service (kept for the next time)")
-    classes = bookinfo.compile_reviews(sources, build / "bookinfo")
-    with ExitStack() as stack:
-        log = stack.enter_context((build / "demo-services.log").open("w"))
-        network = stack.enter_context(PodNetwork())
-        clock.say("starting productpage (Python), details (Ruby), reviews (Java), ratings (Node.js), a pod each")
-        pods = bookinfo.start(network, sources, classes, log)
-        address = (str(pods["productpage"].address), bookinfo.PORT)
-        request = get("productpage", "/productpage?id=0", close=True)
-        clock.say("services are up; one request that is not traced, to warm them up")
-        closed_loop(address, lambda _: request, connections=1, count=1)
-        inventory = network.write_inventory(Path("/tmp/pods.json"))
-        clock.say("starting clew-agent with examples/bookinfo.yaml")
-        argv = agent_command([CHECKOUT / "examples/bookinfo.yaml"], inventory, [f"file:{spans_file}"])
-        argv += ["--node", "lab", "--node-address", str(NODE_ADDRESS)]
-        agent = stack.enter_context(AgentProcess(argv, echo=sys.stderr))
-        clock.say(f"probes attached {agent.wait_ready():.1f} s after the agent's start; sending {requests} requests")
-        result = closed_loop(address, lambda _: request, connections=1, count=requests)
-        clock.say(f"{result.requests} requests, {result.failures} of them failed")
-        status = agent.stop()
-        clock.say(f"agent stopped with status {status}")
-    if status != 0 or result.failures:
-        raise DemoError(f"agent's status {status}, {result.failures} failed requests; services' output: build/demo-services.log")
-    return _show(spans_file, page, requests, show)
+def _play(cluster: Cluster, clock: _Clock, requests: int) -> None:
+    """What a user does: install, deploy, trace, and see it go out; then requests come."""
+    patience = f"--timeout={_PATIENCE_SECONDS}s"
+    chart, example = "charts/clew", "examples/bookinfo"
+    endpoint = "otlp.endpoint=http://jaeger.observability:4318"
+    _type(
+        cluster,
+        "helm",
+        "install",
+        "clew",
+        chart,
+        "--namespace=clew-system",
+        "--create-namespace",
+        "--set",
+        f"agent.sysAdmin=true,{endpoint}",
+    )
+    _type(cluster, "kubectl", "apply", "-k", f"{example}/manifests")
+    _type(cluster, "kubectl", "wait", "-n", "bookinfo", "deployments", "--all", "--for=condition=Available", patience)
+    _type(cluster, "kubectl", "rollout", "status", "-n", "clew-system", "daemonset/clew-agent", patience)
+    clock.say("Clew and Bookinfo run; nothing is traced yet")
+    _type(cluster, "kubectl", "apply", "-f", f"{example}.yaml")
+    _type(cluster, "kubectl", "wait", "-f", f"{example}.yaml", "--for=condition=Ready", patience)
+    _type(cluster, "kubectl", "get", "tracingpolicies.clew.dev")
+    clock.say(f"the policy is in force on both nodes; {requests} requests")
+    (image,) = (recipe.name for recipe in images.recipes() if recipe.name.startswith("clew/load:"))
+    rate = ("--rate", "2", "--seconds", str(requests / 2), "--close")
+    _type(cluster, "kubectl", "run", "load", f"--image={image}", "--restart=Never", "--attach", "--rm", "--quiet", "--", _URL, *rate)
 
 
-def _show(spans_file: Path, page: Path, requests: int, show: int) -> int:
-    with spans_file.open() as lines:
-        spans = read_spans(lines)
-    whole, said = verdict(spans, requests)
+def _judge(jaeger: Jaeger, cluster: Cluster, requests: int) -> list[str]:
+    """Wait until the traces have arrived, keep them, and say what they are worth; the whole ones over both nodes.
+
+    Raises :class:`DemoError` when there is none.
+    """
+    offsets = [clocks.measure(node.port) for node in nodes_below(cluster.folder).values()]
+    apart = sum(abs(offset.ns) + offset.error_ns for offset in offsets)
+    deadline = time.monotonic() + _TRACES_SECONDS
+    while True:
+        answer = jaeger.query.answer("productpage")
+        found = pages(spans_in(answer))
+        whole, said = verdict(found, requests, apart)
+        if len(whole) >= requests or time.monotonic() > deadline:
+            break
+        time.sleep(_LOOK_SECONDS)
+    _SPANS.parent.mkdir(exist_ok=True)
+    _SPANS.write_text(json.dumps(_only(json.loads(answer)["result"], found.keys())) + "\n")
+    print("\n".join(said), flush=True)
+    crossing = [trace for trace in whole if len(nodes_of(found[trace])) > 1]
+    if not crossing:
+        raise DemoError("no whole trace goes over both nodes")
+    return crossing
+
+
+def _only(document: Mapping[str, Any], traces: Collection[str]) -> Mapping[str, Any]:
+    """An OTLP document with the spans of these traces alone: others are those of the kubelet's probes."""
+    groups = []
+    for group in document["resourceSpans"]:
+        scopes = [{**one, "spans": [span for span in one["spans"] if span["traceId"] in traces]} for one in group["scopeSpans"]]
+        groups.append({**group, "scopeSpans": scopes})
+    return {"resourceSpans": groups}
+
+
+def _show(whole: Sequence[str], show: int) -> None:
     for identifier in whole[-show:]:
-        _clew("waterfall", str(spans_file), "--trace", identifier)
-        print(flush=True)
-    _clew("waterfall", str(spans_file), "--html", str(page))
-    print("\n".join(said))
-    print(f"All traces: {page.relative_to(CHECKOUT)} (open it in a browser), {spans_file.relative_to(CHECKOUT)}", flush=True)
-    if not whole:
-        raise DemoError("no trace spans all four services")
-    return 0
+        print()
+        _clew("waterfall", str(_SPANS), "--trace", identifier)
+    _clew("waterfall", str(_SPANS), "--html", str(_PAGE))
+    print(f"\nAll traces as a page: {_PAGE.as_uri()}", flush=True)
+
+
+def _type(cluster: Cluster, *argv: str) -> None:
+    """Print a command as it would be typed, and run it."""
+    print(f"$ {' '.join(argv)}", flush=True)
+    subprocess.run(argv, cwd=CHECKOUT, env=cluster.environment, check=True)
 
 
 def _clew(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "clew_cli.main", *arguments], check=True)
+    subprocess.run([sys.executable, "-m", "clew_cli.main", *arguments], check=True, env=os.environ)
 
 
 class _Clock:
@@ -142,11 +175,9 @@ class _Clock:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="clew-lab demo", description="Four services, one policy, traces down into the kernel.")
-    parser.add_argument("--kernel", choices=[kernel.name for kernel in KERNELS], default="6.1")
-    parser.add_argument("--requests", type=int, default=10, help="how many requests the client sends (default 10)")
-    parser.add_argument("--show", type=int, default=2, help="how many of the traces to print (default 2)")
-    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    parser = argparse.ArgumentParser(prog="clew-lab demo", description="Two nodes, four services, one policy, traces down into the kernel.")
+    parser.add_argument("--requests", type=int, default=20, help="how many requests are sent (default 20)")
+    parser.add_argument("--show", type=int, default=1, help="how many of the traces to print (default 1)")
     return parser
 
 

@@ -1,26 +1,22 @@
-"""What a finished trace must look like: the demo's own judgement of the agent's output, from OTLP-JSON lines.
+"""What a finished trace must look like: the lab's own judgement of the agent's output.
 
-It reads the published file format only (OTLP 1.x JSON mapping: hex identifiers, 64-bit numbers as strings) and shares no code with
-the agent, so that a mistake in the agent is not repeated here.
+It shares no code with the agent, so that a mistake in the agent is not repeated here.
 """
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-__all__ = ["CLIENT", "INTERNAL", "SERVER", "TraceSpan", "read_spans", "trace_faults", "traces_by_id"]
+__all__ = ["CLIENT", "INTERNAL", "SERVER", "TraceSpan", "trace_faults"]
 
 INTERNAL, SERVER, CLIENT = "internal", "server", "client"
-_KINDS = {1: INTERNAL, 2: SERVER, 3: CLIENT, "SPAN_KIND_INTERNAL": INTERNAL, "SPAN_KIND_SERVER": SERVER, "SPAN_KIND_CLIENT": CLIENT}
 
 
 @dataclass(frozen=True, slots=True)
 class TraceSpan:
-    """One exported span: identifiers in hex, ``parent`` empty for a root, times in Unix nanoseconds."""
+    """A span that was exported: identifiers in hex, ``parent`` empty for a root, times in Unix nanoseconds."""
 
     trace: str
     span: str
@@ -30,26 +26,6 @@ class TraceSpan:
     service: str
     start: int
     end: int
-
-
-def read_spans(lines: Iterable[str]) -> list[TraceSpan]:
-    """All spans of an OTLP-JSON file, one ``ExportTraceServiceRequest`` a line. Raises ``ValueError`` or ``KeyError`` on other text."""
-    spans: list[TraceSpan] = []
-    for line in lines:
-        if not line.strip():
-            continue
-        for resource_spans in json.loads(line)["resourceSpans"]:
-            service = _service(resource_spans)
-            spans += [_span(span, service) for scope in resource_spans["scopeSpans"] for span in scope["spans"]]
-    return spans
-
-
-def traces_by_id(spans: Iterable[TraceSpan]) -> dict[str, list[TraceSpan]]:
-    """Spans grouped by trace, each trace in order of start, traces in order of their first span."""
-    grouped: defaultdict[str, list[TraceSpan]] = defaultdict(list)
-    for span in sorted(spans, key=lambda span: span.start):
-        grouped[span.trace].append(span)
-    return dict(grouped)
 
 
 def trace_faults(trace: Sequence[TraceSpan], calls: Mapping[str, str], clocks_ns: int = 0) -> list[str]:
@@ -100,21 +76,3 @@ def _inner_faults(span: TraceSpan, by_id: Mapping[str, TraceSpan]) -> list[str]:
 
 def _called(span: TraceSpan) -> str:
     return f"{span.kind} span {span.name!r} ({span.service})"
-
-
-def _service(resource_spans: Mapping[str, Any]) -> str:
-    attributes = resource_spans.get("resource", {}).get("attributes", [])
-    return next((str(item["value"].get("stringValue", "")) for item in attributes if item["key"] == "service.name"), "")
-
-
-def _span(span: Mapping[str, Any], service: str) -> TraceSpan:
-    return TraceSpan(
-        trace=str(span["traceId"]),
-        span=str(span["spanId"]),
-        parent=str(span.get("parentSpanId", "")),
-        name=str(span["name"]),
-        kind=_KINDS[span["kind"]],
-        service=service,
-        start=int(span["startTimeUnixNano"]),
-        end=int(span["endTimeUnixNano"]),
-    )

@@ -10,6 +10,9 @@ from clew_lab.cluster import Cluster, start_cluster
 from clew_lab.nodes.machine import LabNode, nodes_below
 from clew_lab.nodes.starting import start_nodes
 
+from tests.cluster import clew, shop
+from tests.cluster.received import Spans, receiver
+
 NODE_LEASE = 60
 
 
@@ -23,3 +26,22 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="package")
 def nodes(cluster: Cluster) -> dict[str, LabNode]:
     return nodes_below(cluster.folder)
+
+
+@pytest.fixture(scope="package")
+def bookinfo(cluster: Cluster) -> None:
+    """All pods of the application, ready."""
+    shop.start(cluster)
+
+
+@pytest.fixture(scope="package")
+def spans() -> Iterator[Spans]:
+    """Where agents may send spans."""
+    with receiver() as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def installed(cluster: Cluster, spans: Spans) -> float:
+    """Clew, installed by its chart; the seconds that it took. `test_uninstall.py`, the last of the modules, takes it away."""
+    return clew.install(cluster, spans.url)

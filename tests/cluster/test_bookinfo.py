@@ -2,26 +2,15 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from clew_lab.cluster import Cluster
-from clew_lab.images import bookinfo
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-MANIFESTS = EXAMPLES / "bookinfo/manifests"
-URL = "http://productpage.bookinfo:9080/productpage"
+from tests.cluster import shop
+
 REQUESTS = 100
 
-
-@pytest.fixture(scope="module", autouse=True)
-def shop(cluster: Cluster) -> Iterator[None]:
-    """All pods of the application, ready."""
-    cluster.kubectl("apply", "--kustomize", str(MANIFESTS))
-    cluster.kubectl("wait", "--namespace=bookinfo", "deployments", "--all", "--for=condition=Available", "--timeout=600s")
-    yield
-    cluster.kubectl("delete", "--kustomize", str(MANIFESTS))
+pytestmark = pytest.mark.usefixtures("bookinfo")
 
 
 def asked(cluster: Cluster, service: str, path: str) -> str:
@@ -30,8 +19,7 @@ def asked(cluster: Cluster, service: str, path: str) -> str:
 
 
 def test_three_pods_are_on_each_node(cluster: Cluster) -> None:
-    pods = json.loads(cluster.kubectl("get", "pods", "--namespace=bookinfo", "--output=json").stdout)["items"]
-    assert Counter(pod["spec"]["nodeName"] for pod in pods) == {"worker-1": 3, "worker-2": 3}
+    assert Counter(pod["spec"]["nodeName"] for pod in shop.pods(cluster)) == {"worker-1": 3, "worker-2": 3}
 
 
 def test_the_page_is_whole(cluster: Cluster) -> None:
@@ -58,10 +46,5 @@ def test_a_service_may_not_write_its_root_file_system(cluster: Cluster) -> None:
 
 
 def test_load_runs_as_a_pod_and_no_request_fails(cluster: Cluster) -> None:
-    (image,) = (recipe.name for recipe in bookinfo.recipes() if recipe.name.startswith("clew/load:"))
-    arguments = [URL, "--rate", "5", "--seconds", str(REQUESTS / 5), "--close", "--json"]
-    cluster.kubectl("run", "load", f"--image={image}", "--restart=Never", "--", *arguments)
-    cluster.kubectl("wait", "pod/load", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=300s")
-    told = json.loads(cluster.kubectl("logs", "pod/load").stdout)
-    cluster.kubectl("delete", "pod/load")
+    told = shop.load(cluster, "load", "--rate", "5", "--seconds", str(REQUESTS / 5))
     assert (told["requests"], told["failures"], told["failed"]) == (REQUESTS, 0, [])

@@ -15,7 +15,6 @@ from types import ModuleType
 
 import pytest
 import yaml
-from clew_lab.bookinfo import services
 from clew_lab.images import bookinfo as images
 from clew_lab.pods import LabPod, hosts_lines, parse_listening
 
@@ -95,15 +94,6 @@ def test_a_book_nobody_knows_still_has_a_page(page: str) -> None:
 @pytest.mark.parametrize(("path", "status"), [("/health", 200), ("/productpage?id=x", 400), ("/other", 404)])
 def test_statuses(page: str, path: str, status: int) -> None:
     assert fetch(page + path)[0] == status
-
-
-def test_each_service_is_started_with_the_addresses_of_those_it_calls() -> None:
-    started = {service.name: service for service in services(SOURCES, Path("/classes"))}
-    assert list(started) == ["details", "ratings", "reviews", "productpage"]
-    assert started["reviews"].environment["RATINGS_URL"] == "http://ratings:9080"
-    assert started["productpage"].environment["DETAILS_URL"] == "http://details:9080"
-    assert [Path(service.argv[-1]).is_file() for service in started.values()] == [True, True, False, True]
-    assert (SOURCES / "reviews/Reviews.java").is_file()
 
 
 def test_the_manifests_name_the_images_that_are_made() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import pytest
-from clew_lab.demo import CALLS, verdict
-from clew_lab.traces import CLIENT, INTERNAL, SERVER, TraceSpan, read_spans, trace_faults, traces_by_id
+from clew_lab.backends.query import StoredSpan
+from clew_lab.demo import verdict
+from clew_lab.pages import CALLS, page_faults, pages
+from clew_lab.traces import CLIENT, INTERNAL, SERVER, TraceSpan, trace_faults
 
 
 def span(number: int, parent: int, kind: str, service: str, start: int, end: int, name: str = "") -> TraceSpan:
@@ -86,59 +87,51 @@ def test_faults(trace: list[TraceSpan], faults: list[str]) -> None:
     assert trace_faults(trace, CALLS) == faults
 
 
-def test_verdict_counts_whole_traces_and_names_faults() -> None:
-    other = [replace(item, trace="t2") for item in WHOLE[:1]]
-    whole, lines = verdict([*other, *WHOLE], 2)
-    assert whole == ["t1"]
-    assert lines[0] == (
-        "2 requests, 2 traces, 9 spans; "
-        "1 traces are whole: all of productpage, details, reviews, ratings, with 1 kernel-function spans inside"
+def stored(item: TraceSpan, trace: str = "t1", path: str = "/productpage") -> StoredSpan:
+    """As Jaeger has it: productpage and ratings on one node, details and reviews on the other."""
+    node = "worker-1" if item.service in ("productpage", "ratings") else "worker-2"
+    return StoredSpan(
+        trace=trace,
+        span=item.span,
+        parent=item.parent,
+        name=item.name,
+        kind=item.kind,
+        service=item.service if item.service != "reviews" else "reviews-v3",
+        start=item.start,
+        end=item.end,
+        flags=1,
+        attributes={"url.path": path} if item.kind == SERVER else {},
+        resource={"k8s.node.name": node},
+        scope="clew",
+        error=None,
     )
-    assert lines[1:] == [
+
+
+PAGE = [stored(item) for item in WHOLE]
+PROBE = stored(WHOLE[0], "t2", "/health")
+CUT_SHORT = stored(replace(WHOLE[0], start=500, end=600), "t3")
+
+
+def test_pages_are_traces_that_begin_with_one() -> None:
+    assert pages([PROBE, CUT_SHORT, *reversed(PAGE)]) == {"t1": PAGE, "t3": [CUT_SHORT]}
+    assert pages([PROBE, CUT_SHORT, *PAGE], since=100) == {"t3": [CUT_SHORT]}
+
+
+def test_the_first_version_of_reviews_asks_nobody_for_stars() -> None:
+    assert page_faults(PAGE) == []
+    first = [replace(span, service="reviews-v1") if span.service == "reviews-v3" else span for span in PAGE if span.service != "ratings"]
+    without = [span for span in first if span.name != "client:reviews"]
+    assert page_faults(without) == []
+    assert page_faults([span for span in PAGE if span.service != "ratings"]) == ["ratings has 0 server spans"]
+
+
+def test_verdict_counts_whole_traces_and_names_faults() -> None:
+    whole, lines = verdict(pages([PROBE, CUT_SHORT, *PAGE]), 2, 0)
+    assert whole == ["t1"]
+    assert lines == [
+        "2 requests, 2 traces; 1 are whole, from productpage to the last service it asked, 1 of them over both nodes, "
+        "with 1 kernel-function spans inside",
         "  1 times: details has 0 server spans",
         "  1 times: reviews has 0 server spans",
         "  1 times: ratings has 0 server spans",
     ]
-
-
-def test_spans_of_otlp_json_lines() -> None:
-    document = {
-        "resourceSpans": [
-            {
-                "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "details"}}]},
-                "scopeSpans": [
-                    {
-                        "spans": [
-                            {
-                                "traceId": "t1",
-                                "spanId": "s1",
-                                "name": "server:details->NONE",
-                                "kind": 2,
-                                "startTimeUnixNano": "5",
-                                "endTimeUnixNano": "7",
-                            },
-                            {
-                                "traceId": "t1",
-                                "spanId": "s2",
-                                "parentSpanId": "s1",
-                                "name": "tcp_sendmsg",
-                                "kind": "SPAN_KIND_INTERNAL",
-                                "startTimeUnixNano": "6",
-                                "endTimeUnixNano": "7",
-                            },
-                        ]
-                    }
-                ],
-            }
-        ]
-    }
-    assert read_spans([json.dumps(document), "\n"]) == [
-        TraceSpan("t1", "s1", "", "server:details->NONE", SERVER, "details", 5, 7),
-        TraceSpan("t1", "s2", "s1", "tcp_sendmsg", INTERNAL, "details", 6, 7),
-    ]
-
-
-def test_traces_are_in_order_of_their_start() -> None:
-    late = replace(WHOLE[0], trace="t0", start=500, end=600)
-    assert list(traces_by_id([late, *reversed(WHOLE)])) == ["t1", "t0"]
-    assert traces_by_id(reversed(WHOLE))["t1"] == WHOLE

@@ -57,11 +57,15 @@ class JaegerQuery:
         """Return the spans of the trace of that hexadecimal ID, in order of their start; none if there is no such trace."""
         return _in_order(spans_in(self._get(f"traces/{trace_id}", {"raw_traces": "true"})))
 
+    def answer(self, service: str) -> bytes:
+        """Return every trace in which the service has a span, as Jaeger answers: for :func:`spans_in`."""
+        asked = {"query.service_name": service, "query.num_traces": str(_MOST_TRACES), "query.raw_traces": "true", **_EVER}
+        return self._get("traces", asked)
+
     def traces(self, service: str) -> dict[str, list[StoredSpan]]:
         """Return every trace in which the service has a span, by ID: all of its spans, those of other services, too."""
-        asked = {"query.service_name": service, "query.num_traces": str(_MOST_TRACES), "query.raw_traces": "true", **_EVER}
         found: dict[str, list[StoredSpan]] = {}
-        for span in _in_order(spans_in(self._get("traces", asked))):
+        for span in _in_order(spans_in(self.answer(service))):
             found.setdefault(span.trace, []).append(span)
         return found
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from clew_lab.bookinfo import services
 from clew_lab.image import CHECKOUT
 from clew_lab.images import python
 from clew_lab.images.debian import Workshop
@@ -25,7 +24,10 @@ __all__ = ["recipes"]
 _APP = Path("/app")
 _SOURCES = "examples/bookinfo"
 _CLASSES = "classes"
-_RECIPE = ("lab/clew_lab/bookinfo.py", "lab/clew_lab/images/bookinfo.py", "lab/clew_lab/images/oci.py")
+_RECIPE = ("lab/clew_lab/images/bookinfo.py", "lab/clew_lab/images/oci.py")
+# Neither loads what a small server has no use for.
+_RUBY = ("ruby", "--disable=did_you_mean", "--disable=error_highlight", "--disable=syntax_suggest")
+_JAVA = ("java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto")
 _LOAD = ("lab/clew_lab/__init__.py", "lab/clew_lab/load")
 
 
@@ -56,14 +58,13 @@ def recipes(architecture: str = ARCHITECTURE) -> list[Recipe]:
 
 
 def _programs() -> dict[str, _Program]:
-    argv = {service.name: service.argv for service in services(_APP, _APP / _CLASSES, python="python3")}
     details, ratings, page = "details/details.rb", "ratings/ratings.js", "productpage/productpage.py"
-    reviews = f"{_SOURCES}/reviews/Reviews.java"
+    reviews, java = f"{_SOURCES}/reviews/Reviews.java", (*_JAVA, "-cp", f"{_APP}/{_CLASSES}", "Reviews")
     return {
-        "bookinfo-details": _Program("ruby", (f"{_SOURCES}/{details}",), partial(_copy, details), argv["details"]),
-        "bookinfo-ratings": _Program("node", (f"{_SOURCES}/{ratings}",), partial(_copy, ratings), argv["ratings"]),
-        "bookinfo-reviews": _Program("java", (reviews,), _compile_reviews, argv["reviews"], {"PATH": f"/{JAVA_HOME}/bin"}),
-        "bookinfo-productpage": _Program("python", (f"{_SOURCES}/{page}",), partial(_copy, page), argv["productpage"]),
+        "bookinfo-details": _Program("ruby", (f"{_SOURCES}/{details}",), partial(_copy, details), (*_RUBY, f"{_APP}/{details}")),
+        "bookinfo-ratings": _Program("node", (f"{_SOURCES}/{ratings}",), partial(_copy, ratings), ("node", f"{_APP}/{ratings}")),
+        "bookinfo-reviews": _Program("java", (reviews,), _compile_reviews, java, {"PATH": f"/{JAVA_HOME}/bin"}),
+        "bookinfo-productpage": _Program("python", (f"{_SOURCES}/{page}",), partial(_copy, page), ("python3", f"{_APP}/{page}")),
         "load": _Program("python", _LOAD, _copy_load, ("python3", "-m", "clew_lab.load"), {"PYTHONPATH": str(_APP)}),
     }
 

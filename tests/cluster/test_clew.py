@@ -1,0 +1,225 @@
+"""Clew as it is installed: both nodes' agents, the example's policy, and traces that cross nodes.
+
+The tests are steps of one story, and run in their order.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+import pytest
+from clew_lab.backends.query import StoredSpan
+from clew_lab.cluster import Cluster
+from clew_lab.nodes import clocks
+from clew_lab.nodes.machine import LabNode
+from clew_lab.pages import nodes_of, page_faults, pages
+from clew_lab.traces import INTERNAL, SERVER
+
+from tests.api.rest import GROUP, Client
+from tests.cluster import clew, shop, web
+from tests.cluster.received import Spans
+from tests.figures import Record
+
+NODES = ("worker-1", "worker-2")
+REQUESTS = 40
+NAMESPACE = "bookinfo"
+
+pytestmark = pytest.mark.usefixtures("bookinfo", "installed")
+
+
+@pytest.fixture(scope="module")
+def policy(cluster: Cluster) -> Iterator[float]:
+    """The example's policy, Ready on both nodes; the seconds since 1970 when it was applied."""
+    began = time.time()
+    with clew.applied(cluster, shop.POLICY):
+        yield began
+
+
+def test_both_nodes_say_what_they_can_do(cluster: Cluster, installed: float, record_property: Record) -> None:
+    record_property("helm install", f"{installed:.0f} s until all is Ready")
+    for node, series in zip(NODES, ("6.12", "6.1"), strict=True):
+        status = clew.tracing(cluster, node)["status"]
+        assert status["kernel"]["release"].startswith(f"{series}.")
+        assert status["kernel"]["propagation"] == "On"
+        assert status.get("policies", []) == []
+
+
+def test_the_policy_goes_out(cluster: Cluster, policy: float) -> None:
+    for node in NODES:
+        (report,) = clew.tracing(cluster, node)["status"]["policies"]
+        assert (report["state"], report["reason"], report["pods"], report["functions"]) == ("Ready", "Enforced", 3, [])
+
+
+def whole(seen: list[StoredSpan], count: int, clocks_ns: int) -> dict[str, list[StoredSpan]]:
+    """The traces of pages, once there are so many of them, and all are whole; empty before."""
+    traces = pages(seen)
+    return traces if len(traces) >= count and not any(page_faults(trace, clocks_ns) for trace in traces.values()) else {}
+
+
+def test_every_page_is_one_whole_trace(
+    cluster: Cluster, spans: Spans, policy: float, nodes: dict[str, LabNode], record_property: Record
+) -> None:
+    offsets = {name: clocks.measure(node.port) for name, node in nodes.items()}
+    for name, offset in offsets.items():
+        record_property(f"clock of {name}", f"{offset.ns / 1e6:+.2f} ms from the host's (± {offset.error_ns / 1e6:.2f} ms)")
+    apart = sum(abs(offset.ns) + offset.error_ns for offset in offsets.values())
+    told = shop.load(cluster, "load", "--rate", "2", "--seconds", str(REQUESTS / 2))
+    assert (told["requests"], told["failures"]) == (REQUESTS, 0)
+    traces = spans.until(lambda seen: whole(seen, REQUESTS, apart))
+    assert len(traces) == REQUESTS
+    record_property("first span", f"{min(span.start for span in spans.all()) / 1e9 - policy:.1f} s after kubectl apply")
+    crossing = [trace for trace in traces.values() if nodes_of(trace) == set(NODES)]
+    record_property("traces over both nodes", f"{len(crossing)} of {len(traces)}")
+    assert crossing
+
+
+def test_spans_say_which_pod(cluster: Cluster, spans: Spans) -> None:
+    known = {pod["metadata"]["uid"]: pod for pod in shop.pods(cluster)}
+    of_pods = {str(span.resource["k8s.pod.uid"]): span.resource for trace in pages(spans.all()).values() for span in trace}
+    assert of_pods.keys() == known.keys()
+    for uid, resource in of_pods.items():
+        pod = known[uid]
+        deployment = pod["metadata"]["name"].rsplit("-", 2)[0]
+        (container,) = (one["name"] for one in pod["spec"]["containers"])
+        expected = {
+            "k8s.namespace.name": NAMESPACE,
+            "k8s.pod.name": pod["metadata"]["name"],
+            "k8s.pod.uid": uid,
+            "k8s.container.name": container,
+            "k8s.node.name": pod["spec"]["nodeName"],
+            "k8s.deployment.name": deployment,
+            "service.name": deployment,
+            "service.namespace": NAMESPACE,
+            "service.instance.id": f"{NAMESPACE}.{pod['metadata']['name']}.{container}",
+        }
+        assert {key: resource.get(key) for key in expected} == expected
+
+
+def test_names_say_who_speaks_to_whom(spans: Spans) -> None:
+    names = {span.name for trace in pages(spans.all()).values() for span in trace if span.kind != INTERNAL}
+    assert names - {f"server:reviews-{version}->productpage" for version in ("v1", "v2", "v3")} == {
+        "server:productpage->NONE",
+        "client:productpage->details",
+        "server:details->productpage",
+        "client:productpage->reviews",
+        "client:reviews-v2->ratings",
+        "client:reviews-v3->ratings",
+        "server:ratings->reviews-v2",
+        "server:ratings->reviews-v3",
+    }
+
+
+def test_kernel_functions_are_recorded_on_both_kernels(spans: Spans) -> None:
+    found = {(span.resource["k8s.node.name"], span.name) for span in spans.all() if span.kind == INTERNAL}
+    for node in NODES:
+        assert {"tcp_connect", "tcp_recvmsg", "tcp_sendmsg", "tcp_bpf_sendmsg"} <= {name for where, name in found if where == node}
+
+
+ASK = """
+import urllib.error, urllib.request
+try:
+    urllib.request.urlopen("http://{host}:{port}/details/{mark}", timeout=60)
+except urllib.error.HTTPError as problem:
+    print(problem.code)
+"""
+DETAILS = ("client:productpage->details", "server:details->productpage")
+# An address of a node, which forwards under an address of its own: neither end sees the other.
+FORWARDED = ("client:productpage->NONE", "server:details->NONE")
+
+
+@pytest.fixture(scope="module")
+def ways(cluster: Cluster) -> Mapping[str, tuple[str, str]]:
+    """The ways from productpage to details: host and port."""
+    (pod,) = shop.pods(cluster, "details")
+    others = {
+        "details-headless": {"clusterIP": "None", "ports": [{"port": 9080}]},
+        "details-nodeport": {"type": "NodePort", "ports": [{"port": 9080}]},
+    }
+    for name, spec in others.items():
+        made = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": NAMESPACE}}
+        cluster.kubectl(
+            "apply", "--filename=-", input=json.dumps(made | {"spec": spec | {"selector": {"app.kubernetes.io/name": "details"}}})
+        )
+    ask = ("get", "service", "details-nodeport", f"--namespace={NAMESPACE}", "--output=jsonpath={.spec.ports[0].nodePort}")
+    return {
+        "Service": ("details", "9080"),
+        "headless": ("details-headless", "9080"),
+        "pod": (pod["status"]["podIP"], "9080"),
+        "NodePort": (pod["status"]["hostIP"], cluster.kubectl(*ask).stdout),
+    }
+
+
+@pytest.mark.usefixtures("policy")
+@pytest.mark.parametrize(
+    ("way", "mark", "names"),
+    [("Service", "901", DETAILS), ("headless", "902", DETAILS), ("pod", "903", DETAILS), ("NodePort", "904", FORWARDED)],
+)
+def test_every_way_to_a_pod_is_one_trace(
+    cluster: Cluster, spans: Spans, ways: Mapping[str, tuple[str, str]], way: str, mark: str, names: tuple[str, str]
+) -> None:
+    """By exec, since productpage itself knows one way alone: what runs in a pod's container is the pod's."""
+    host, port = ways[way]
+    ask = ("exec", f"--namespace={NAMESPACE}", "deployment/productpage", "--", "python3", "-c", ASK.format(host=host, port=port, mark=mark))
+    web.until(lambda: cluster.kubectl(*ask, check=False).stdout == "404\n")
+    server = spans.until(lambda seen: [span for span in seen if span.attributes.get("url.path") == f"/details/{mark}"])[0]
+    client = spans.until(lambda seen: [span for span in seen if span.span == server.parent])[0]
+    assert (client.name, server.name) == names
+    assert (client.trace, client.parent) == (server.trace, "")
+
+
+@pytest.mark.usefixtures("policy")
+def test_a_pod_is_traced_from_its_first_request(cluster: Cluster, spans: Spans, record_property: Record) -> None:
+    """The kubelet's, which asks whether it is up as soon as its container runs. The pod itself tells what it was asked."""
+    deployment = json.loads(cluster.kubectl("get", "deployment", "details", f"--namespace={NAMESPACE}", "--output=json").stdout)
+    spec = deployment["spec"]["template"]["spec"]
+    spec["containers"][0] |= {"image": shop.load_image(), "command": ["python3", "-c", shop.SERVE]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "fresh", "namespace": NAMESPACE}, "spec": spec}
+    cluster.kubectl("apply", "--filename=-", input=json.dumps(pod))
+    cluster.kubectl("wait", "pod", "fresh", f"--namespace={NAMESPACE}", "--for=condition=Ready", f"--timeout={web.PATIENCE}s")
+    found = json.loads(cluster.kubectl("get", "pod", "fresh", f"--namespace={NAMESPACE}", "--output=json").stdout)
+    asked = cluster.kubectl("logs", "fresh", f"--namespace={NAMESPACE}").stdout.count("GET /health ")
+    seen = spans.until(lambda seen: of_fresh if len(of_fresh := [one for one in seen if _is_fresh(one)]) >= asked else [])
+    cluster.kubectl("delete", "pod", "fresh", f"--namespace={NAMESPACE}")
+    started = datetime.fromisoformat(found["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]).timestamp()
+    first = min(one.start for one in seen) / 1e9 - started
+    record_property("a fresh pod", f"{len(seen)} of {asked} requests traced, the first {first:.1f} s after its container's start")
+    assert {one.attributes["url.path"] for one in seen} == {"/health"}
+
+
+def _is_fresh(span: StoredSpan) -> bool:
+    return span.resource["k8s.pod.name"] == "fresh" and span.kind == SERVER
+
+
+def test_the_token_of_an_agent_is_good_for_its_own_node_alone(cluster: Cluster) -> None:
+    """The token itself, out of the running pod, and what the admission policy and its rights leave of it."""
+    read = "print(open('/var/run/secrets/kubernetes.io/serviceaccount/token').read())"
+    pod = clew.agent_on(cluster, "worker-1")
+    token = cluster.kubectl("exec", f"--namespace={clew.NAMESPACE}", pod, "--", "python3", "-c", read).stdout.strip()
+    with Client(cluster, token) as agent:
+        answers = {
+            "own status": agent.apply(f"{GROUP}/nodetracings/worker-1/status?dryRun=All", _nothing("worker-1"), "x").code,
+            "other status": agent.apply(f"{GROUP}/nodetracings/worker-2/status?dryRun=All", _nothing("worker-2"), "x").code,
+            "own spec": agent.apply(f"{GROUP}/nodetracings/worker-1?dryRun=All", _nothing("worker-1"), "x").code,
+            "policies": agent.ask("GET", f"{GROUP}/tracingpolicies").code,
+            "secrets": agent.ask("GET", "/api/v1/secrets").code,
+            "nodes": agent.ask("GET", "/api/v1/nodes").code,
+            "pods": agent.ask("GET", "/api/v1/pods?limit=1").code,
+            "exec": agent.ask("POST", f"/api/v1/namespaces/{clew.NAMESPACE}/pods/{pod}/exec?command=id").code,
+        }
+    assert answers == {
+        "own status": 200,
+        "other status": 403,
+        "own spec": 403,
+        "policies": 403,
+        "secrets": 403,
+        "nodes": 403,
+        "pods": 200,
+        "exec": 403,
+    }
+
+
+def _nothing(node: str) -> dict[str, object]:
+    return {"kind": "NodeTracing", "metadata": {"name": node}, "status": {}}
