@@ -6,6 +6,8 @@ A package with an `__init__.py`, so that the cluster's scope is this folder: it 
 from collections.abc import Iterator
 
 import pytest
+from clew_lab.backends.beside import start_jaeger
+from clew_lab.backends.running import Jaeger
 from clew_lab.cluster import Cluster, start_cluster
 from clew_lab.nodes.machine import LabNode, nodes_below
 from clew_lab.nodes.starting import start_nodes
@@ -23,3 +25,9 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="package")
 def nodes(cluster: Cluster) -> dict[str, LabNode]:
     return nodes_below(cluster.folder)
+
+
+@pytest.fixture(scope="package")
+def jaeger(cluster: Cluster) -> Jaeger:
+    """It holds what all modules here have sent to it."""
+    return start_jaeger(cluster)
