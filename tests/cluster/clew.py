@@ -14,16 +14,27 @@ from clew_lab.cluster import Cluster
 CHART = str(Path(__file__).parents[2] / "charts/clew")
 NAMESPACE = "clew-system"
 PATIENCE = 600
+CLOCKS_NS = 50_000_000
+"""By how much the clocks of two nodes may differ at most, in nanoseconds."""
 
 # On the lab's kernels, Debian's, propagation and kprobes need it: docs/safety.md.
 SETTINGS = ("--set", "agent.sysAdmin=true", "--set-string", "agent.env[0].name=OTEL_BSP_SCHEDULE_DELAY,agent.env[0].value=500")
 
 
-def install(cluster: Cluster, endpoint: str, *more: str) -> float:
+def install(cluster: Cluster, endpoint: str) -> float:
     """Install the chart, and wait until all runs; the seconds that it took."""
+    return _helm(cluster, "install", endpoint, "--create-namespace")
+
+
+def upgrade(cluster: Cluster, endpoint: str) -> float:
+    """Exchange the agents for such as send to another endpoint, and wait until all run; the seconds that it took."""
+    return _helm(cluster, "upgrade", endpoint)
+
+
+def _helm(cluster: Cluster, what: str, endpoint: str, *more: str) -> float:
     began = time.monotonic()
-    where = ("--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", f"{PATIENCE}s")
-    cluster.helm("install", "clew", CHART, *where, "--set", f"otlp.endpoint={endpoint}", *SETTINGS, *more)
+    where = ("--namespace", NAMESPACE, "--wait", "--timeout", f"{PATIENCE}s")
+    cluster.helm(what, "clew", CHART, *where, "--set", f"otlp.endpoint={endpoint}", *SETTINGS, *more)
     return time.monotonic() - began
 
 

@@ -6,6 +6,8 @@ A package with an `__init__.py`, so that the cluster's scope is this folder: it 
 from collections.abc import Iterator
 
 import pytest
+from clew_lab.backends.beside import start_jaeger
+from clew_lab.backends.running import Jaeger
 from clew_lab.cluster import Cluster, start_cluster
 from clew_lab.nodes.machine import LabNode, nodes_below
 from clew_lab.nodes.starting import start_nodes
@@ -43,5 +45,11 @@ def spans() -> Iterator[Spans]:
 
 @pytest.fixture(scope="package")
 def installed(cluster: Cluster, spans: Spans) -> float:
-    """Clew, installed by its chart; the seconds that it took. `test_uninstall.py`, the last of the modules, takes it away."""
+    """Clew, installed by its chart; the seconds that it took. `test_upgrade.py`, the last of the modules, takes it away."""
     return clew.install(cluster, spans.url)
+
+
+@pytest.fixture(scope="package")
+def jaeger(cluster: Cluster) -> Jaeger:
+    """It holds what all modules here have sent to it."""
+    return start_jaeger(cluster)

@@ -24,7 +24,6 @@ from tests.figures import Record
 RATE = "4"
 NODE, OTHER = "worker-1", "worker-2"
 AWAY_SECONDS = 10
-CLOCKS_NS = 50_000_000
 
 pytestmark = pytest.mark.usefixtures("bookinfo", "installed")
 
@@ -72,7 +71,7 @@ def whole_trace_after(world: World, moment: int) -> float:
     """Wait for a whole trace that began on both nodes after a moment; the seconds between."""
 
     def look(seen: list[StoredSpan]) -> list[int]:
-        whole = [trace for trace in pages(seen, moment).values() if len(nodes_of(trace)) == 2 and not page_faults(trace, CLOCKS_NS)]
+        whole = [trace for trace in pages(seen, moment).values() if len(nodes_of(trace)) == 2 and not page_faults(trace, clew.CLOCKS_NS)]
         return sorted(min(span.start for span in trace) for trace in whole)
 
     return (world.spans.until(look)[0] - moment) / 1e9
@@ -107,7 +106,9 @@ def test_a_backend_that_is_away_loses_nothing(world: World, record_property: Rec
             time.sleep(AWAY_SECONDS)
         whole_trace_after(world, time.time_ns())
     expected = told["requests"]
-    world.spans.until(lambda seen: len([trace for trace in pages(seen, began).values() if not page_faults(trace, CLOCKS_NS)]) == expected)
+    world.spans.until(
+        lambda seen: len([trace for trace in pages(seen, began).values() if not page_faults(trace, clew.CLOCKS_NS)]) == expected
+    )
     record_property("backend away", f"{AWAY_SECONDS} s; {json.dumps(told)}; no trace lost")
     assert told["failures"] == 0
 
@@ -121,4 +122,4 @@ def test_a_node_that_loses_power_is_traced_again_when_it_is_back(world: World, r
         moment = time.time_ns()
         resumed = whole_trace_after(world, moment)
     record_property(f"{OTHER} reset", f"a whole trace over both nodes began {resumed:.0f} s later; {json.dumps(told)}")
-    assert clocks.measure(node.port).error_ns < CLOCKS_NS
+    assert clocks.measure(node.port).error_ns < clew.CLOCKS_NS
