@@ -67,12 +67,16 @@ def restart_the_apiserver(world: World) -> None:
     world.cluster.start_apiserver()
 
 
+def whole_pages(seen: list[StoredSpan], since: int) -> list[list[StoredSpan]]:
+    """The whole traces of pages asked for since a moment."""
+    return [trace for trace in pages(seen, since).values() if not page_faults(trace, clew.CLOCKS_NS)]
+
+
 def whole_trace_after(world: World, moment: int) -> float:
     """Wait for a whole trace that began on both nodes after a moment; the seconds between."""
 
     def look(seen: list[StoredSpan]) -> list[int]:
-        whole = [trace for trace in pages(seen, moment).values() if len(nodes_of(trace)) == 2 and not page_faults(trace, clew.CLOCKS_NS)]
-        return sorted(min(span.start for span in trace) for trace in whole)
+        return sorted(trace[0].start for trace in whole_pages(seen, moment) if len(nodes_of(trace)) == 2)
 
     return (world.spans.until(look)[0] - moment) / 1e9
 
@@ -105,10 +109,7 @@ def test_a_backend_that_is_away_loses_nothing(world: World, record_property: Rec
         with world.spans.away():
             time.sleep(AWAY_SECONDS)
         whole_trace_after(world, time.time_ns())
-    expected = told["requests"]
-    world.spans.until(
-        lambda seen: len([trace for trace in pages(seen, began).values() if not page_faults(trace, clew.CLOCKS_NS)]) == expected
-    )
+    world.spans.until(lambda seen: len(whole_pages(seen, began)) == told["requests"])
     record_property("backend away", f"{AWAY_SECONDS} s; {json.dumps(told)}; no trace lost")
     assert told["failures"] == 0
 
