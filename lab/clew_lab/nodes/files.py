@@ -66,7 +66,7 @@ snapshotter = "overlayfs"
 pinned_images = {{ sandbox = "docker.io/{PAUSE_IMAGE}" }}
 
 # By default each container is asked once a second what it has used: half of an emulated processor with a dozen of them.
-[plugins."io.containerd.grpc.v1.cri"]
+[plugins."io.containerd.cri.v1.runtime"]
 stats_collect_period = "5m"
 stats_retention_period = "10m"
 
