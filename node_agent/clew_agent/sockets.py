@@ -17,6 +17,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from clew_agent.kernel_settings import pack
@@ -57,7 +58,7 @@ class Adopter:
         listening = listening_ports(Path(f"/proc/{pid}/net/tcp").read_text()) | listening_ports(Path(f"/proc/{pid}/net/tcp6").read_text())
         pidfd = os.pidfd_open(pid)
         try:
-            for number, inode in _socket_descriptors(pid):
+            for number, inode in socket_descriptors(pid):
                 if inode in seen:
                     continue
                 seen.add(inode)
@@ -137,11 +138,28 @@ def mapped(address: str) -> bytes:
     return bytes(10) + b"\xff\xff" + socket.inet_pton(socket.AF_INET, bare)
 
 
-def _socket_descriptors(pid: int) -> Iterator[tuple[int, int]]:
-    for entry in os.scandir(f"/proc/{pid}/fd"):
+def socket_descriptors(pid: int) -> Iterator[tuple[int, int]]:
+    """A process's descriptors of sockets, each with the socket's inode. Raises ``OSError``.
+
+    By ``fdinfo``, for which CAP_SYS_PTRACE is enough since Linux 5.14; the links in ``fd`` are for a process's own user, or
+    CAP_DAC_READ_SEARCH. All sockets are on the one mount of sockfs.
+    """
+    sockets = _sockfs()
+    for entry in os.scandir(f"/proc/{pid}/fdinfo"):
         try:
-            target = os.readlink(entry.path)
-        except OSError:
+            mount, inode = _mount_and_inode(entry.path)
+        except FileNotFoundError:
             continue
-        if target.startswith("socket:["):
-            yield int(entry.name), int(target[8:-1])
+        if mount == sockets:
+            yield int(entry.name), inode
+
+
+@cache
+def _sockfs() -> int:
+    with socket.socket(socket.AF_UNIX) as own:
+        return _mount_and_inode(f"/proc/self/fdinfo/{own.fileno()}")[0]
+
+
+def _mount_and_inode(path: str) -> tuple[int, int]:
+    fields = dict(line.split(":", 1) for line in Path(path).read_text().splitlines() if ":" in line)
+    return int(fields["mnt_id"]), int(fields["ino"])

@@ -40,6 +40,7 @@ def policy(cluster: Cluster) -> Iterator[float]:
 
 def test_both_nodes_say_what_they_can_do(cluster: Cluster, installed: float, record_property: Record) -> None:
     record_property("helm install", f"{installed:.0f} s until all is Ready")
+    web.until(lambda: all("status" in clew.tracing(cluster, node) for node in NODES))  # a moment after they have become Ready
     for node, series in zip(NODES, ("6.12", "6.1"), strict=True):
         status = clew.tracing(cluster, node)["status"]
         assert status["kernel"]["release"].startswith(f"{series}.")
