@@ -64,6 +64,8 @@ class GuestOptions:
 
     In a `counted` guest each instruction takes one nanosecond of its time (QEMU's -icount), so that what runs twice takes as long
     twice, however busy the host is. While it is idle, its time is the host's.
+
+    `parameters` are further words of its kernel's command line.
     """
 
     kernel: str
@@ -72,6 +74,7 @@ class GuestOptions:
     environment: Mapping[str, str] = field(default_factory=dict)
     counted: bool = False
     network: bool = False
+    parameters: Sequence[str] = ()
 
 
 @dataclass
@@ -152,6 +155,7 @@ def virtme_argv(image: Image, options: GuestOptions, folder: Path) -> list[str]:
         "--force-9p",
         "--user=root",
         "--kopt=loglevel=5",
+        *(f"--kopt={parameter}" for parameter in options.parameters),
     ]
     argv += [f"--overlay-rwdir={path}" for path in _OVERLAYS]
     argv += ["--net=user", "--no-dhcp"] if options.network else []

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +12,18 @@ from clew_lab.cluster import Cluster
 
 CHART = str(Path(__file__).parents[2] / "charts/clew")
 NAMESPACE = "clew-system"
-PATIENCE = 600
-CLOCKS_NS = 50_000_000
-"""By how much the clocks of two nodes may differ at most, in nanoseconds."""
+PATIENCE = 900
 
-# On the lab's kernels, Debian's, propagation and kprobes need it: docs/safety.md.
-SETTINGS = ("--set", "agent.sysAdmin=true", "--set-string", "agent.env[0].name=OTEL_BSP_SCHEDULE_DELAY,agent.env[0].value=500")
+# CAP_SYS_ADMIN: on Debian's kernels propagation and kprobes need it (docs/safety.md). One operator, for an emulated processor's sake.
+_DELAY = "agent.env[0].name=OTEL_BSP_SCHEDULE_DELAY,agent.env[0].value=500"
+_SETTINGS = ("--set", "agent.sysAdmin=true,operator.replicas=1", "--set-string", _DELAY)
 
 
 def install(cluster: Cluster, endpoint: str) -> float:
     """Install the chart, and wait until all runs; the seconds that it took."""
-    return _helm(cluster, "install", endpoint, "--create-namespace")
-
-
-def upgrade(cluster: Cluster, endpoint: str) -> float:
-    """Exchange the agents for such as send to another endpoint, and wait until all run; the seconds that it took."""
-    return _helm(cluster, "upgrade", endpoint)
-
-
-def _helm(cluster: Cluster, what: str, endpoint: str, *more: str) -> float:
     began = time.monotonic()
-    where = ("--namespace", NAMESPACE, "--wait", "--timeout", f"{PATIENCE}s")
-    cluster.helm(what, "clew", CHART, *where, "--set", f"otlp.endpoint={endpoint}", *SETTINGS, *more)
+    where = ("--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", f"{PATIENCE}s")
+    cluster.helm("install", "clew", CHART, *where, "--set", f"otlp.endpoint={endpoint}", *_SETTINGS)
     return time.monotonic() - began
 
 
@@ -44,16 +33,10 @@ def uninstall(cluster: Cluster) -> None:
     cluster.kubectl("wait", "pods", "--all", f"--namespace={NAMESPACE}", "--for=delete", f"--timeout={PATIENCE}s")
 
 
-@contextmanager
-def applied(cluster: Cluster, *paths: Path) -> Iterator[None]:
-    """Policies of files, applied and Ready; taken back at the end."""
-    files = [f"--filename={path}" for path in paths]
-    cluster.kubectl("apply", *files)
-    try:
-        cluster.kubectl("wait", *files, "--for=condition=Ready", f"--timeout={PATIENCE}s")
-        yield
-    finally:
-        cluster.kubectl("delete", *files)
+def apply(cluster: Cluster, path: Path) -> None:
+    """Apply a policy of a file, and wait until all nodes enforce it."""
+    cluster.kubectl("apply", f"--filename={path}")
+    cluster.kubectl("wait", f"--filename={path}", "--for=condition=Ready", f"--timeout={PATIENCE}s")
 
 
 def tracing(cluster: Cluster, node: str) -> Mapping[str, Any]:

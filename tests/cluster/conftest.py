@@ -3,6 +3,7 @@
 A package with an `__init__.py`, so that the cluster's scope is this folder: it has ended before other tests want the processors.
 """
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -32,7 +33,7 @@ def nodes(cluster: Cluster) -> dict[str, LabNode]:
 
 @pytest.fixture(scope="package")
 def bookinfo(cluster: Cluster) -> None:
-    """All pods of the application, ready."""
+    """All pods of the application, ready; `test_clew_uninstall.py` takes them away."""
     shop.start(cluster)
 
 
@@ -45,8 +46,16 @@ def spans() -> Iterator[Spans]:
 
 @pytest.fixture(scope="package")
 def installed(cluster: Cluster, spans: Spans) -> float:
-    """Clew, installed by its chart; the seconds that it took. `test_upgrade.py`, the last of the modules, takes it away."""
+    """Clew, installed by its chart; the seconds that it took. `test_clew_uninstall.py` takes it away."""
     return clew.install(cluster, spans.url)
+
+
+@pytest.fixture(scope="package")
+def policy(cluster: Cluster, bookinfo: None, installed: float) -> float:
+    """The example's policy, Ready on both nodes; the seconds since 1970 when it was applied."""
+    began = time.time()
+    clew.apply(cluster, shop.POLICY)
+    return began
 
 
 @pytest.fixture(scope="package")

@@ -11,7 +11,7 @@ import pytest
 from clew_lab.cluster import Cluster
 from clew_lab.nodes.machine import LabNode
 
-from tests.cluster import clew, shop, web
+from tests.cluster import shop, web
 from tests.cluster.received import Spans
 
 # It tells the kernel's name of its socket, SO_COOKIE, before it asks, and keeps the connection until it is told to end.
@@ -24,7 +24,7 @@ print(int.from_bytes(connection.getsockopt(socket.SOL_SOCKET, 57, 8), "little"),
 sys.stdin.read()
 """
 
-pytestmark = pytest.mark.usefixtures("bookinfo", "installed")
+pytestmark = pytest.mark.usefixtures("policy")
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +34,6 @@ def node(cluster: Cluster) -> str:
         pod["spec"]["nodeName"] for pod in shop.pods(cluster) if pod["metadata"]["labels"]["app.kubernetes.io/name"] == "productpage"
     )
     return str(found)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def policy(cluster: Cluster) -> Iterator[None]:
-    with clew.applied(cluster, shop.POLICY):
-        yield
 
 
 @pytest.fixture(scope="module")
