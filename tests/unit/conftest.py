@@ -1,11 +1,15 @@
-"""What several modules of unit tests begin with."""
+"""What several modules of unit tests begin with. No example of hypothesis has a deadline: the machine may be busy with guests."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.truth.path_host import Path as RequestPath
+
+settings.register_profile("clew", deadline=None)
+settings.load_profile("clew")
 
 
 @pytest.fixture

@@ -77,9 +77,13 @@ def test_wide_and_combining_characters() -> None:
     assert [columns("ab"), columns("日本"), columns("e\u0301")] == [2, 4, 1]
 
 
+# What follows "  ! " on a line is a note, beyond the width.
+NAMES = st.text(st.characters(exclude_characters="!"), max_size=24)
+
+
 @settings(max_examples=40)
 @given(
-    st.lists(st.tuples(st.text(max_size=24), st.integers(0, 6), st.integers(0, 2**63), st.integers(0, 2**63)), min_size=1, max_size=5),
+    st.lists(st.tuples(NAMES, st.integers(0, 6), st.integers(0, 2**63), st.integers(0, 2**63)), min_size=1, max_size=5),
     st.integers(0, 200),
 )
 def test_lines_are_as_wide_as_asked(rows: list[tuple[str, int, int, int]], width: int) -> None:
