@@ -23,7 +23,7 @@ from clew_lab.cluster import Cluster, ClusterError, start_cluster
 from clew_lab.config import KERNELS
 from clew_lab.host import HostUnready
 from clew_lab.image import CHECKOUT, ImageMissing
-from clew_lab.images import bookinfo as images
+from clew_lab.images.bookinfo import load_image
 from clew_lab.nodes import clocks
 from clew_lab.nodes.machine import nodes_below
 from clew_lab.nodes.starting import start_nodes
@@ -88,18 +88,8 @@ def _play(cluster: Cluster, clock: _Clock, requests: int) -> None:
     """What a user does: install, deploy, trace, and see it go out; then requests come."""
     patience = f"--timeout={_PATIENCE_SECONDS}s"
     chart, example = "charts/clew", "examples/bookinfo"
-    endpoint = "otlp.endpoint=http://jaeger.observability:4318"
-    _type(
-        cluster,
-        "helm",
-        "install",
-        "clew",
-        chart,
-        "--namespace=clew-system",
-        "--create-namespace",
-        "--set",
-        f"agent.sysAdmin=true,{endpoint}",
-    )
+    settings = ("--set", "agent.sysAdmin=true", "--set", "otlp.endpoint=http://jaeger.observability:4318")
+    _type(cluster, "helm", "install", "clew", chart, "-n", "clew-system", "--create-namespace", *settings)
     _type(cluster, "kubectl", "apply", "-k", f"{example}/manifests")
     _type(cluster, "kubectl", "wait", "-n", "bookinfo", "deployments", "--all", "--for=condition=Available", patience)
     _type(cluster, "kubectl", "rollout", "status", "-n", "clew-system", "daemonset/clew-agent", patience)
@@ -108,9 +98,8 @@ def _play(cluster: Cluster, clock: _Clock, requests: int) -> None:
     _type(cluster, "kubectl", "wait", "-f", f"{example}.yaml", "--for=condition=Ready", patience)
     _type(cluster, "kubectl", "get", "tracingpolicies.clew.dev")
     clock.say(f"the policy is in force on both nodes; {requests} requests")
-    (image,) = (recipe.name for recipe in images.recipes() if recipe.name.startswith("clew/load:"))
     rate = ("--rate", "2", "--seconds", str(requests / 2), "--close")
-    _type(cluster, "kubectl", "run", "load", f"--image={image}", "--restart=Never", "--attach", "--rm", "--quiet", "--", _URL, *rate)
+    _type(cluster, "kubectl", "run", "load", f"--image={load_image()}", "--restart=Never", "--attach", "--rm", "--quiet", "--", _URL, *rate)
 
 
 def _judge(jaeger: Jaeger, cluster: Cluster, requests: int) -> list[str]:
@@ -118,8 +107,7 @@ def _judge(jaeger: Jaeger, cluster: Cluster, requests: int) -> list[str]:
 
     Raises :class:`DemoError` when there is none.
     """
-    offsets = [clocks.measure(node.port) for node in nodes_below(cluster.folder).values()]
-    apart = sum(abs(offset.ns) + offset.error_ns for offset in offsets)
+    apart = sum(clocks.measure(node.port).most_ns for node in nodes_below(cluster.folder).values())
     deadline = time.monotonic() + _TRACES_SECONDS
     while True:
         answer = jaeger.query.answer("productpage")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clew_lab.cluster import Cluster
-from clew_lab.images import bookinfo as images
+from clew_lab.images.bookinfo import load_image
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MANIFESTS = EXAMPLES / "bookinfo/manifests"
@@ -46,12 +46,6 @@ def pods(cluster: Cluster, service: str = "") -> list[Mapping[str, Any]]:
     items = json.loads(cluster.kubectl("get", "pods", "--namespace=bookinfo", *of_service, "--output=json").stdout)["items"]
     assert isinstance(items, list)
     return items
-
-
-def load_image() -> str:
-    """The load generator's image, which has Python and nothing but it."""
-    (image,) = (recipe.name for recipe in images.recipes() if recipe.name.startswith("clew/load:"))
-    return image
 
 
 def load(cluster: Cluster, name: str, *arguments: str) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from datetime import datetime
 import pytest
 from clew_lab.backends.query import StoredSpan
 from clew_lab.cluster import Cluster
+from clew_lab.images.bookinfo import load_image
 from clew_lab.nodes import clocks
 from clew_lab.nodes.machine import LabNode
 from clew_lab.pages import nodes_of, page_faults, pages
@@ -57,7 +58,7 @@ def test_every_page_is_one_whole_trace(
     offsets = {name: clocks.measure(node.port) for name, node in nodes.items()}
     for name, offset in offsets.items():
         record_property(f"clock of {name}", f"{offset.ns / 1e6:+.2f} ms from the host's (± {offset.error_ns / 1e6:.2f} ms)")
-    apart = sum(abs(offset.ns) + offset.error_ns for offset in offsets.values())
+    apart = sum(offset.most_ns for offset in offsets.values())
     told = shop.load(cluster, "load", "--rate", "2", "--seconds", str(REQUESTS / 2))
     assert (told["requests"], told["failures"]) == (REQUESTS, 0)
     traces = spans.until(lambda seen: whole(seen, REQUESTS, apart))
@@ -168,7 +169,7 @@ def test_a_pod_is_traced_from_its_first_request(cluster: Cluster, spans: Spans, 
     """The kubelet's, which asks whether it is up as soon as its container runs. The pod itself tells what it was asked."""
     deployment = json.loads(cluster.kubectl("get", "deployment", "details", f"--namespace={NAMESPACE}", "--output=json").stdout)
     spec = deployment["spec"]["template"]["spec"]
-    spec["containers"][0] |= {"image": shop.load_image(), "command": ["python3", "-c", shop.SERVE]}
+    spec["containers"][0] |= {"image": load_image(), "command": ["python3", "-c", shop.SERVE]}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "fresh", "namespace": NAMESPACE}, "spec": spec}
     cluster.kubectl("apply", "--filename=-", input=json.dumps(pod))
     cluster.kubectl("wait", "pod", "fresh", f"--namespace={NAMESPACE}", "--for=condition=Ready", f"--timeout={web.PATIENCE}s")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 from clew_lab.cluster import Cluster
+from clew_lab.images.bookinfo import load_image
 from clew_lab.nodes.machine import LabNode
 
 from tests.cluster import shop, web
@@ -41,7 +42,7 @@ def address(cluster: Cluster, node: str) -> Iterator[str]:
     """Of a server on that node which is not selected, beside a client which is neither."""
     wait = "import signal; signal.pause()"
     for name, script in (("plain-server", shop.SERVE), ("plain-client", wait)):
-        container = {"name": "main", "image": shop.load_image(), "command": ["python3", "-c", script]}
+        container = {"name": "main", "image": load_image(), "command": ["python3", "-c", script]}
         spec = {"nodeName": node, "terminationGracePeriodSeconds": 1, "containers": [container]}
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
         cluster.kubectl("apply", "--filename=-", input=json.dumps(pod))

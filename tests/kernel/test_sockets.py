@@ -10,19 +10,17 @@ from tests.kernel.rig import under_capabilities
 
 NOBODY = 65534
 HOLD = """
-import socket, sys
+import os, socket, sys
 held = socket.create_server(("127.0.0.1", 0))
 name = open("/etc/passwd")
-print(held.fileno(), __import__("os").fstat(held.fileno()).st_ino, flush=True)
+print(held.fileno(), os.fstat(held.fileno()).st_ino, flush=True)
 sys.stdin.read()
 """
 LOOK = "import sys; from clew_agent.sockets import socket_descriptors; print(*socket_descriptors(int(sys.argv[1])))"
 
 
 def test_sockets_of_another_user_s_process_are_found(kernel: str) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD], user=NOBODY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, close_fds=True
-    ) as holder:
+    with subprocess.Popen([sys.executable, "-c", HOLD], user=NOBODY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         number, inode = holder.stdout.readline().split()
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

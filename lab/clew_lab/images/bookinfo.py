@@ -19,7 +19,7 @@ from clew_lab.images.recipe import Recipe
 from clew_lab.images.runtimes import ARCHITECTURE, JAVA_HOME, USER, runtime_layers, runtimes_key
 from clew_lab.keys import files_below, key_of
 
-__all__ = ["recipes"]
+__all__ = ["load_image", "recipes"]
 
 _APP = Path("/app")
 _SOURCES = "examples/bookinfo"
@@ -55,6 +55,12 @@ def recipes(architecture: str = ARCHITECTURE) -> list[Recipe]:
         )
         for name, program in _programs().items()
     ]
+
+
+def load_image() -> str:
+    """The name of the load generator's image, which has Python and nothing but it."""
+    (name,) = (recipe.name for recipe in recipes() if recipe.name.startswith("clew/load:"))
+    return name
 
 
 def _programs() -> dict[str, _Program]:

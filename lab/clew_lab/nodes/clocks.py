@@ -30,6 +30,11 @@ class Offset:
     ns: int
     error_ns: int
 
+    @property
+    def most_ns(self) -> int:
+        """How far the clocks are apart at most."""
+        return abs(self.ns) + self.error_ns
+
 
 def least_uncertain(looks: Sequence[tuple[int, int, int]]) -> Offset:
     """Return what the quickest look says; each is the host's time before, the node's, and the host's after. Pure."""
