@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from clew_lab.config import CHECKOUT_MOUNT, GUEST_PYTHON, SHARE_MOUNT
-from clew_lab.image import CHECKOUT, Image, in_use
+from clew_lab.image import CHECKOUT, Image, cache_dir, in_use
 
 __all__ = ["HOST_ADDRESS", "KERNEL_VARIABLE", "Guest", "GuestOptions", "boot", "start_script", "virtme_argv"]
 
@@ -34,6 +34,7 @@ _OVERLAYS = ("/etc", "/root", "/var")
 _SOURCES = ("crds", "node_agent", "cli", "lab", "")
 # What a guest does before its command. The image is mounted a second time, with a cache, and laid over /usr and /opt: virtme-run's
 # own mount has none, so that Python and LLVM would be read page by page at every start (bcc's first import takes three times as long).
+# What agents have compiled lies where they look for it, and on the host, so that no guest compiles what another one did.
 _PREPARE = """
 ip link set lo up
 mountpoint -q /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup
@@ -47,6 +48,8 @@ for tree in usr opt; do
     mkdir -p /run/clew/$tree/upper /run/clew/$tree/work
     mount -t overlay -o lowerdir=/run/clew/image/$tree,upperdir=/run/clew/$tree/upper,workdir=/run/clew/$tree/work overlay /$tree
 done
+mkdir -p /run/clew/programs
+mount -t 9p -o rw,trans=virtio,version=9p2000.L,msize=512000,access=any clew.programs /run/clew/programs
 """
 # The address that QEMU's user network has in store for its guest; there is no udev that would load the driver.
 _JOIN = """
@@ -155,6 +158,7 @@ def virtme_argv(image: Image, options: GuestOptions, folder: Path) -> list[str]:
         "--force-9p",
         "--user=root",
         "--kopt=loglevel=5",
+        "--kopt=nokaslr",  # an address of the kernel's is part of what agents compile
         *(f"--kopt={parameter}" for parameter in options.parameters),
     ]
     argv += [f"--overlay-rwdir={path}" for path in _OVERLAYS]
@@ -163,7 +167,16 @@ def virtme_argv(image: Image, options: GuestOptions, folder: Path) -> list[str]:
     image_share = f"local,id=clew,path={image.root},security_model=none,readonly=on,multidevs=remap"
     argv += ["--qemu-opts", "-set", f"chardev.console.path={folder / 'console.log'}", "-pidfile", str(folder / "qemu.pid")]
     argv += ["-icount", "shift=0"] if options.counted else []
-    return [*argv, "-fsdev", image_share, "-device", "virtio-9p-pci,fsdev=clew,mount_tag=clew.image"]
+    argv += ["-fsdev", image_share, "-device", "virtio-9p-pci,fsdev=clew,mount_tag=clew.image"]
+    argv += ["-fsdev", f"local,id=programs,path={_programs()},security_model=none", "-device"]
+    return [*argv, "virtio-9p-pci,fsdev=programs,mount_tag=clew.programs"]
+
+
+def _programs() -> Path:
+    """The folder in the cache that guests have at /run/clew/programs."""
+    folder = cache_dir() / "programs"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
 
 
 def boot(image: Image, options: GuestOptions, command: Sequence[str], files: Mapping[str, str] | None = None) -> Guest:

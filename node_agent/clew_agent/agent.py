@@ -20,7 +20,7 @@ from clew_agent.enforcement import Enforcement, Intent, Numbers, intend, plan
 from clew_agent.enforcer import Enforcer
 from clew_agent.export.base import Exporter
 from clew_agent.functions.layout import FunctionLayout
-from clew_agent.loader.handover import LoadError
+from clew_agent.loader.load import LoadError
 from clew_agent.metrics import Metric, Metrics
 from clew_agent.model import AttributeValue, Inventory, InventorySource
 from clew_agent.records import make_decoder, read_records_header

@@ -25,7 +25,7 @@ from clew_agent.kernel.btf import Btf
 from clew_agent.kernel.headers import write_tree
 from clew_agent.kernel_settings import pack
 from clew_agent.loader import syscalls
-from clew_agent.loader.handover import LoadError, Programs, load
+from clew_agent.loader.load import Loader, LoadError, Programs
 from clew_agent.memory import give_back
 from clew_agent.model import Address
 from clew_agent.program import definitions, inspect, path_request, path_text
@@ -170,7 +170,7 @@ def attach(
     no_kprobes: str,
     correct_fionread: bool,
     propagation: str,
-    debug: int = 0,
+    loader: Loader,
 ) -> Enforcer:
     """Compile, load and attach the request path, and let it pass the self-test. Functions come later, and may change.
 
@@ -185,20 +185,15 @@ def attach(
         began = time.monotonic()
         iov = [flag.partition("=")[2] for flag in definitions(kernel) if flag.startswith("-DIOV_MEMBER=")]
         tree = write_tree(btf, [text, *iov], Path(folder), release)
-        programs = load(path_request(text, kernel, tree, debug))
-        _LOG.info(
-            "programs attached: header tree and compile and load %.1f s, of them attach %.1f s; the loader took %d MiB",
-            time.monotonic() - began,
-            programs.attach_seconds,
-            programs.peak_kib // 1024,
-        )
+        programs = loader.load(path_request(text, kernel, tree), btf.function_number)
+        _LOG.info("programs loaded and attached after %.1f s", time.monotonic() - began)
     del btf
     give_back()
     walked = {name: syscalls.program_info(program).get("verified_insns", 0) for name, program in programs.programs.items()}
     most = max(walked, key=lambda name: walked[name])
     _LOG.info("the verifier walked %d of at most 1000000 instructions in %s, fewer in the others", walked[most], most)
     maps = programs.maps
-    builder = FunctionBuilder(read_btf, kernel, release, fentry, no_kprobes)
+    builder = FunctionBuilder(read_btf, kernel, release, fentry, no_kprobes, loader)
     enforcer = Enforcer(programs, FunctionHooks(builder.build, maps), propagation)
     syscalls.attach_to_map(programs.programs["clew_inject"], maps["sockets"])
     if not propagation:

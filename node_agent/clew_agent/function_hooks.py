@@ -23,7 +23,7 @@ from clew_agent.functions.request import FunctionRequest, Problem
 from clew_agent.functions.ways import HookKey, Setting
 from clew_agent.kernel_settings import pack, settings_header
 from clew_agent.loader import syscalls
-from clew_agent.loader.handover import LoadError, close_all
+from clew_agent.loader.load import LoadError, close_all
 
 _LOG = logging.getLogger("clew.functions")
 _SETTLE = 1.0  # seconds: calls that were just beginning have been counted by then

@@ -17,7 +17,7 @@ from clew_agent.functions.ways import HookKey, WantedHook, wanted_hooks
 from clew_agent.kernel.btf import Btf
 from clew_agent.kernel.headers import write_tree
 from clew_agent.kernel.symbols import read_return_trampoline, read_symbols
-from clew_agent.loader.handover import Programs, load
+from clew_agent.loader.load import Loader, Programs
 from clew_agent.memory import give_back
 from clew_agent.program import PATH_HOOKS, Kernel, functions_request, functions_text
 
@@ -50,6 +50,7 @@ class FunctionBuilder:
     release: str
     fentry: bool
     no_kprobes: str
+    loader: Loader
 
     def build(
         self, requests: Iterable[FunctionRequest], there: Collection[HookKey], numbers: Iterable[int], maps: Mapping[str, int]
@@ -79,7 +80,8 @@ class FunctionBuilder:
         text = functions_text(lambda name: bpf_source(name).read_text(), generated)
         with tempfile.TemporaryDirectory(prefix="clew-") as folder:
             tree = write_tree(btf, [text], Path(folder), self.release)
-            programs = load(functions_request(text, self.kernel, generated.hooks, tree, maps), maps)
+            request = functions_request(text, self.kernel, generated.hooks, tree, maps)
+            programs = self.loader.load(request, btf.function_number, maps)
         names = ", ".join(want.key.function for want in lacking)
         _LOG.info("%d kernel functions hooked after %.1f s: %s", len(lacking), time.monotonic() - began, names)
         return Built(wanted, problems, generated.hooks, programs)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from clew_agent.functions.request import Problem
-from clew_agent.loader.handover import LoadError
+from clew_agent.loader.load import LoadError
 from clew_agent.metrics import Metric
 from clew_agent.standing import Standing
 

@@ -29,7 +29,7 @@ from clew_agent.export.settings import SettingsError
 from clew_agent.host import host_attributes
 from clew_agent.inventory.parse import PodsFileError
 from clew_agent.kernel.btf import VMLINUX, NoBtfError
-from clew_agent.loader.handover import LoadError
+from clew_agent.loader.load import LoadError
 from clew_agent.memory import share_heap
 from clew_agent.metrics import AGENT_METRICS, Metric, Metrics, kernel_metrics, read_counters_header, serve_metrics
 from clew_agent.mode import Mode, ModeError, open_mode
@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--metrics-address", metavar="HOST:PORT", help="serve Prometheus metrics there")
     run.add_argument("--node", default=socket.gethostname(), metavar="NAME", help="this node's name (default: the host's)")
     run.add_argument("--node-address", type=ip_address, metavar="IP", help="this node's address, the first part of trace IDs")
-    run.add_argument("--state", type=Path, default=Path("/run/clew"), metavar="DIR", help="where the lock is that keeps a second agent off")
+    run.add_argument("--state", type=Path, default=Path("/run/clew"), metavar="DIR", help="for the agent's lock, and what was compiled")
     run.add_argument("--btf", type=Path, default=VMLINUX, metavar="FILE", help="the kernel's types")
     run.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     return parser
@@ -93,7 +93,7 @@ def _run(arguments: argparse.Namespace) -> None:
             signal.signal(number, lambda *_: stop.set())
         check_capabilities()
         try:
-            enforcer = attach_programs(arguments.btf)
+            enforcer = attach_programs(arguments.btf, arguments.state)
         except (NoBtfError, LoadError) as error:
             mode.reporter.tell_unable(error)
             _LOG.error("nothing can be traced on this node: %s", error)

@@ -13,8 +13,10 @@ from clew_agent.functions.codegen import Generated, Hook
 from clew_agent.functions.planning import Mode
 from clew_agent.kernel.btf import Btf, Kind
 from clew_agent.kernel.headers import CFLAGS
-from clew_agent.loader.protocol import Request
+from clew_agent.loader.compiled import Source
+from clew_agent.loader.load import Request
 from clew_agent.loader.source import assemble
+from clew_agent.loader.syscalls import ProgramKind
 
 REQUEST_PATH = ("connections.c", "threads.c", "receive.c", "answer.c", "respond.c", "inject.c", "splice.c")
 """The files of the request path, in the order in which one text holds them."""
@@ -38,7 +40,7 @@ _SHARED = [
 ]
 FUNCTION_MAPS = ("function_stacks", "function_settings", "function_calls")
 """Maps that all functions' programs have in common; the first that are loaded bring them."""
-_PROGRAMS = {"clew_connection": "sock_ops", "clew_inject": "sk_msg"}
+_PROGRAMS = {"clew_connection": ProgramKind.SOCK_OPS, "clew_inject": ProgramKind.SK_MSG}
 _TAIL_CALLS = {
     "receive_again": "kretfunc__vmlinux__sock_recvmsg",
     "answer_again": "kretfunc__vmlinux__tcp_bpf_recvmsg",
@@ -95,26 +97,25 @@ def definitions(kernel: Kernel) -> list[str]:
     return [*flags, "-DHAVE_TCP_SENDPAGE"] if kernel.has_tcp_sendpage else flags
 
 
-def path_request(text: str, kernel: Kernel, tree: Path, debug: int = 0) -> Request:
-    """All that the loader's child is told to load the request path."""
+def _source(text: str, kernel: Kernel, tree: Path) -> Source:
+    return Source(text, [*definitions(kernel), "-Wno-everything"], str(tree))
+
+
+def path_request(text: str, kernel: Kernel, tree: Path) -> Request:
+    """All that the loader is told to load the request path."""
     return Request(
-        text=text,
-        cflags=[*definitions(kernel), "-Wno-everything"],
-        tree=str(tree),
+        source=_source(text, kernel, tree),
         maps=[*_PATH_MAPS, *_SHARED, *_TAIL_CALLS],
         programs=dict(_PROGRAMS),
         tail_calls=dict(_TAIL_CALLS),
-        debug=debug,
     )
 
 
-def functions_request(text: str, kernel: Kernel, hooks: Sequence[Hook], tree: Path, there: Collection[str], debug: int = 0) -> Request:
-    """All that the child is told to load functions' programs. ``there`` are the names of the maps that are in the kernel already."""
+def functions_request(text: str, kernel: Kernel, hooks: Sequence[Hook], tree: Path, there: Collection[str]) -> Request:
+    """All that it is told to load functions' programs. ``there`` are the names of the maps that are in the kernel already."""
     shared = [*_SHARED, *(name for name in FUNCTION_MAPS if name in there)]
     return Request(
-        text=text,
-        cflags=[*definitions(kernel), "-Wno-everything"],
-        tree=str(tree),
+        source=_source(text, kernel, tree),
         maps=[name for name in FUNCTION_MAPS if name not in there],
         shared=shared,
         # A kprobe before its kretprobe: of two probes at one place the kernel runs the younger first, and the entry looks whether the
@@ -125,5 +126,4 @@ def functions_request(text: str, kernel: Kernel, hooks: Sequence[Hook], tree: Pa
             if hook.key.mode is Mode.KPROBE
             for entry in ((hook.entry, hook.key.function, False), (hook.exit, hook.key.function, True))
         ],
-        debug=debug,
     )

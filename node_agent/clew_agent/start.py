@@ -15,6 +15,8 @@ from clew_agent.enforcer import Enforcer, attach
 from clew_agent.fionread import has_fault
 from clew_agent.kernel.btf import read_vmlinux
 from clew_agent.kernel.features import Answer, Finding, examine, read_facts
+from clew_agent.loader.cache import Cache
+from clew_agent.loader.load import Loader
 from clew_agent.model import Address
 
 
@@ -50,8 +52,11 @@ def only_agent(state: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def attach_programs(btf_path: Path) -> Enforcer:
-    """Find out what this kernel allows, and attach the request path. Raises ``NoBtfError`` and ``LoadError``."""
+def attach_programs(btf_path: Path, state: Path) -> Enforcer:
+    """Find out what this kernel allows, and attach the request path; what is compiled is kept in ``state``.
+
+    Raises ``NoBtfError`` and ``LoadError``.
+    """
     btf = read_vmlinux(btf_path)
     admin = not capabilities.missing(capabilities.own_effective(), [capabilities.SYS_ADMIN])
     facts = examine(read_facts(btf, admin=admin))
@@ -66,6 +71,7 @@ def attach_programs(btf_path: Path) -> Enforcer:
         no_kprobes=facts["kprobe"].detail,
         correct_fionread=correct,
         propagation=propagation,
+        loader=Loader(Cache(state / "programs")),
     )
 
 

@@ -37,18 +37,31 @@ for path in pathlib.Path("/usr").rglob("*"):
 print(len(found))
 """
 
-# Compiles a program with no kernel headers, and prints its last instruction.
+# Compiles the request path with no kernel headers, as the agent does; prints its programs and its licence, and what was kept of it.
 HEADERLESS = """\
-import os, pathlib
-from bcc import BPF
-from clew_agent.kernel.btf import Btf
-from clew_agent.kernel.headers import CFLAGS, write_tree
-text = "int count(struct pt_regs *context) { struct task_struct *task = (void *)bpf_get_current_task(); return task->tgid; }"
-btf = Btf(pathlib.Path("/sys/kernel/btf/vmlinux").read_bytes())
-os.environ["BCC_KERNEL_SOURCE"] = str(write_tree(btf, [text], pathlib.Path("/tmp/tree"), os.uname().release))
-print(BPF(text=text, cflags=[*CFLAGS, "-Wno-everything"]).dump_func("count")[-8:].hex())
+import os
+from pathlib import Path
+from clew_agent.bpf_files import bpf_source
+from clew_agent.kernel.btf import read_vmlinux
+from clew_agent.kernel.headers import write_tree
+from clew_agent.loader.cache import Cache
+from clew_agent.loader.load import Loader
+from clew_agent.program import inspect, path_request, path_text
+btf = read_vmlinux()
+text = path_text(lambda name: bpf_source(name).read_text(), fionread=True)
+tree = write_tree(btf, [text, "__iov iov"], Path("/tmp/tree"), os.uname().release)
+compiled = Loader(Cache(Path("/tmp/programs"))).compile(path_request(text, inspect(btf), tree).source)
+print(*(one.name for one in compiled.programs), compiled.license, len(list(Path("/tmp/programs").iterdir())))
 """
-BPF_EXIT = "9500000000000000"
+PATH_PROGRAMS = {
+    "clew_connection",
+    "clew_inject",
+    "kfunc__vmlinux__tcp_close",
+    *(f"kretfunc__vmlinux__{name}" for name in ("alloc_pid", "inet_ioctl", "sock_recvmsg", "tcp_sendmsg", "tcp_splice_read")),
+    *(f"kretfunc__vmlinux__tcp_bpf_{name}" for name in ("recvmsg", "sendmsg")),
+    "raw_tracepoint__sched_process_exit",
+}
+"""Those of every kernel; one that has ``tcp_sendpage`` has two more."""
 
 INSTALLED = """\
 import importlib.metadata, json
@@ -93,7 +106,12 @@ def test_the_operator_works_from_its_image(containers: Containers, cluster: Clus
 
 
 def test_the_agent_compiles_without_headers(containers: Containers, files: Path) -> None:
-    assert containers["agent"].python(HEADERLESS, files).split() == [BPF_EXIT]
+    *programs, license, kept = containers["agent"].python(HEADERLESS, files).split()
+    assert ({*programs} - {"kretfunc__vmlinux__tcp_sendpage", "kretfunc__vmlinux__tcp_bpf_sendpage"}, license, kept) == (
+        PATH_PROGRAMS,
+        "GPL",
+        "1",
+    )
 
 
 def test_the_operator_has_no_compiler(containers: Containers, files: Path) -> None:

@@ -16,7 +16,7 @@ from clew_agent.functions.planning import Mode, plan_requests
 from clew_agent.functions.request import ArgumentRequest, FunctionRequest
 from clew_agent.functions.ways import HookKey, wanted_hooks
 from clew_agent.kernel.symbols import Symbols
-from clew_agent.loader.handover import LoadError, Programs
+from clew_agent.loader.load import LoadError, Programs
 from clew_agent.program import FUNCTION_MAPS, PATH_HOOKS
 
 from tests.unit.btf_builder import kernel as btf_of
@@ -98,7 +98,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
     monkeypatch.setattr("clew_agent.loader.syscalls.lookup_per_cpu", lambda _map, number, _kind: (fake.calls.get(number, 0), 1, -1))
     monkeypatch.setattr("clew_agent.loader.syscalls.program_info", lambda _program: {"recursion_misses": 3})
     monkeypatch.setattr("clew_agent.function_hooks.time.monotonic", lambda: fake.now)
-    for module in ("clew_agent.function_hooks", "clew_agent.loader.handover"):
+    for module in ("clew_agent.function_hooks", "clew_agent.loader.load"):
         monkeypatch.setattr(f"{module}.close_all", fake.close_all)
     return fake
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from clew_agent.functions.request import Problem
 from clew_agent.inventory.policies import PolicyFiles
-from clew_agent.loader.handover import LoadError
+from clew_agent.loader.load import LoadError
 from clew_agent.log_reporter import LogReporter
 from clew_agent.standing import Standing
 from clew_crds import PolicyError

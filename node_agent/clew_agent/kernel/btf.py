@@ -248,9 +248,13 @@ class Btf:
             return 8
         return found.count * self.size_of(found.target) if found.kind is Kind.ARRAY else found.size
 
+    def function_number(self, name: str) -> int | None:
+        """The number of the function of this name, or None."""
+        return self.find(name, Kind.FUNC)
+
     def function(self, name: str) -> Function | None:
         """The function of this name, or None."""
-        number = self.find(name, Kind.FUNC)
+        number = self.function_number(name)
         if number is None:
             return None
         prototype = self.type(self.type(number).target)
