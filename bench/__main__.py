@@ -16,12 +16,12 @@ from clew_lab.image import CHECKOUT
 from clew_lab.run import run_command
 
 from bench.guest import Plan, measure
+from bench.quiet import warn_if_busy
 from bench.workloads import GO_SERVICE
 
 __all__ = ["main"]
 
 _POLICY = "bench/policy.yaml"
-_QUIET_LOAD = 0.5
 _SLOWER = 10  # seconds that one of a counted guest may take
 
 
@@ -33,8 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from clew_lab.main import setup
 
     image = setup()
-    if os.getloadavg()[0] > _QUIET_LOAD:
-        print(f"bench: this machine is busy (load {os.getloadavg()[0]:.1f}): the figures will not be worth quoting", file=sys.stderr)
+    warn_if_busy()
     _build_go_service()
     # Boot, agent starts and settling come on top of the loads themselves.
     limit = 600 + asked.rounds * (2 * 5 * (asked.seconds + 40) + 180)

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.figures import Measurement, Ratio, Summary, summarise
 
-__all__ = ["FIGURES", "AgentCost", "Row", "losses", "render", "to_json"]
+__all__ = ["FIGURES", "AgentCost", "Row", "losses", "ratio_cell", "render", "table", "to_json"]
 
 FIGURES = {
     "throughput, requests/s": lambda run: run.throughput,
@@ -57,16 +57,16 @@ def render(rows: Sequence[Row], agent: Sequence[AgentCost], control: bool = Fals
 
     A ``control`` had no agent in either half, and says so.
     """
-    ratios = [[row.name, *(_ratio(summary.ratio) for summary in _summaries(row))] for row in rows if row.rounds]
+    ratios = [[row.name, *(ratio_cell(summary.ratio) for summary in _summaries(row))] for row in rows if row.rounds]
     medians = [
         [row.name, *(f"{summary.without:.4g} → {summary.with_agent:.4g}" for summary in _summaries(row))] for row in rows if row.rounds
     ]
     heads = [name.partition(",")[0] for name in FIGURES]
     parts = [
         "Control, no agent in either half; second over first:" if control else "With the agent over without it:",
-        _table(["load", *heads], ratios),
+        table(["load", *heads], ratios),
         "First → second:" if control else "Without → with:",
-        _table(["load", *FIGURES], medians),
+        table(["load", *FIGURES], medians),
         *(f"Not run: {row.name}: {row.missing}" for row in rows if not row.rounds),
         *_agent_lines(agent),
     ]
@@ -116,11 +116,13 @@ def _summary_json(summary: Summary) -> dict[str, float]:
     }
 
 
-def _ratio(ratio: Ratio) -> str:
+def ratio_cell(ratio: Ratio) -> str:
+    """A ratio as it stands in a table: the median, the extremes in brackets."""
     return f"{ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import sys
 from collections.abc import Callable, Sequence
 
 from clew_lab.cluster import start_cluster
 
+from bench.quiet import warn_if_busy
+from bench.report import table
 from tests.api.operators import rig
 from tests.api.scale import Cost, measure
 
 __all__ = ["main", "render"]
 
 SIZES = (500, 1000, 2000, 5000)
-_QUIET_LOAD = 0.5
 
 COLUMNS: dict[str, Callable[[Cost], str]] = {
     "nodes": lambda cost: f"{cost.nodes:,}",
@@ -45,8 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.rollout", description="A policy over clusters of growing size.")
     parser.add_argument("sizes", type=int, nargs="*", default=SIZES, metavar="NODES", help="sizes of the clusters (default: 500 to 5,000)")
     asked = parser.parse_args(argv)
-    if os.getloadavg()[0] > _QUIET_LOAD:
-        print(f"bench: this machine is busy (load {os.getloadavg()[0]:.1f}): the figures will not be worth quoting", file=sys.stderr)
+    warn_if_busy()
     costs = []
     for nodes in asked.sizes:
         # The operator's log goes where this program's own remarks go.
@@ -61,11 +60,7 @@ def render(costs: Sequence[Cost]) -> str:
     """What was measured, and what it is per node, relative to the first size: where cost grows linearly, that stays at 1 or below. Pure."""
     whole = [[column(cost) for column in COLUMNS.values()] for cost in costs]
     relative = [[f"{cost.nodes:,}", *(f"{figure(cost) / figure(costs[0]):.2f}" for figure in PER_NODE.values())] for cost in costs]
-    return f"{_table(list(COLUMNS), whole)}\n\nPer node, relative to {costs[0].nodes:,} nodes:\n\n{_table(['nodes', *PER_NODE], relative)}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows])
+    return f"{table(list(COLUMNS), whole)}\n\nPer node, relative to {costs[0].nodes:,} nodes:\n\n{table(['nodes', *PER_NODE], relative)}"
 
 
 if __name__ == "__main__":

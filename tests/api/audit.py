@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+_READS = ("get", "list", "watch")
+
 
 @dataclass(frozen=True)
 class Write:
@@ -39,7 +41,7 @@ def _read(log: Path, start: int) -> Iterator[Write]:
         if not line.endswith(b"\n"):
             return  # it is being written
         event = json.loads(line)
-        if event["stage"] != "ResponseComplete" or event["responseStatus"]["code"] >= 300:
+        if event["verb"] in _READS or event["stage"] != "ResponseComplete" or event["responseStatus"]["code"] >= 300:
             continue
         reference = event["objectRef"]
         resource = "/".join(part for part in (reference["resource"], reference.get("subresource")) if part)

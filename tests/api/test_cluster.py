@@ -3,11 +3,14 @@
 import base64
 import json
 import subprocess
+from collections import Counter
 from typing import Any
 
 import pytest
 from clew_lab.cluster import Cluster, start_cluster
 
+from bench.cluster_report import agent_requests
+from tests.api.audit import writes
 from tests.kernel.until import until
 
 
@@ -158,15 +161,37 @@ def test_the_audit_holds_writes_of_clew_s_objects_with_who_and_what(cluster: Clu
     cluster.kubectl("get", "probes.clew.dev")
     cluster.kubectl("patch", "probe", "p", "--type=merge", '--patch={"spec":{"max":3}}', "--as=somebody", "--as-group=system:masters")
 
-    def writes() -> list[tuple[str, str, str, Any]]:
+    def written() -> list[tuple[str, str, str, Any]]:
         events = [json.loads(line) for line in cluster.audit_log.read_text().splitlines()]
         users = [event.get("impersonatedUser", event["user"])["username"] for event in events]
         sent = [event["requestObject"]["spec"] for event in events]
         return [(user, event["verb"], event["objectRef"]["name"], spec) for user, event, spec in zip(users, events, sent, strict=True)]
 
     # A line is written when its request has been answered: kubectl may be back before.
-    until(writes, lambda found: len(found) >= 2, lambda: cluster.audit_log.read_text())
-    assert writes() == [("admin", "create", "p", {"min": 1, "max": 2}), ("somebody", "patch", "p", {"max": 3})]
+    until(written, lambda found: len(found) >= 2, lambda: cluster.audit_log.read_text())
+    assert written() == [("admin", "create", "p", {"min": 1, "max": 2}), ("somebody", "patch", "p", {"max": 3})]
+
+
+def test_the_audit_holds_what_clew_s_agents_ask_for(cluster: Cluster) -> None:
+    account = ("serviceaccount", "clew-agent", "--namespace=clew-system")
+    cluster.kubectl("create", "namespace", "clew-system")
+    cluster.kubectl("create", *account)
+    cluster.kubectl("create", "clusterrolebinding", "agent", "--clusterrole=view", "--serviceaccount=clew-system:clew-agent")
+    token = cluster.kubectl("create", "token", "clew-agent", "--namespace=clew-system").stdout.strip()
+    pods, start = "/api/v1/namespaces/default/pods", cluster.audit_log.stat().st_size
+    for path in (pods, f"{pods}?watch=1&timeoutSeconds=1", f"{pods}/none", "/api/v1/nodes?watch=1", "/version"):
+        cluster.kubectl("get", f"--raw={path}", f"--token={token}", check=False)
+        cluster.kubectl("get", f"--raw={path}", "--request-timeout=2s", check=False)
+
+    def asked() -> Counter[tuple[str, str]]:
+        with cluster.audit_log.open("rb") as log:
+            log.seek(start)
+            return agent_requests(line.decode() for line in log)
+
+    until(asked, lambda found: found.total() >= 5, lambda: cluster.audit_log.read_text())
+    # One is refused, one finds nothing: they were asked for all the same.
+    assert asked() == {("list", "pods"): 1, ("watch", "pods"): 1, ("get", "pods"): 1, ("watch", "nodes"): 1, ("get", "/version"): 1}
+    assert writes(cluster.audit_log, start) == []
 
 
 def test_a_restart_of_the_api_server_keeps_data_and_address(cluster: Cluster) -> None:

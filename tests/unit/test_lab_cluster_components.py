@@ -63,10 +63,11 @@ def test_a_kubeconfig_names_the_server_its_certificate_and_the_token() -> None:
     assert document["current-context"] == document["contexts"][0]["name"]
 
 
-def test_the_audit_takes_writes_of_clew_s_objects_and_then_nothing() -> None:
-    assert [(rule["level"], rule.get("resources")) for rule in AUDIT_POLICY["rules"]] == [
-        ("Request", [{"group": "clew.dev"}]),
-        ("None", None),
+def test_the_audit_takes_writes_of_clew_s_objects_reads_of_its_pods_and_then_nothing() -> None:
+    assert [(rule["level"], rule.get("resources"), rule.get("userGroups")) for rule in AUDIT_POLICY["rules"]] == [
+        ("Request", [{"group": "clew.dev"}], None),
+        ("Metadata", None, ["system:serviceaccounts:clew-system"]),
+        ("None", None, None),
     ]
 
 

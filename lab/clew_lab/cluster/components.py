@@ -49,15 +49,23 @@ NODE_LEASE_SECONDS = 200
 """How long a node may be silent before it is given up. kwok renews at a quarter of it: leases of 1,000 nodes are 20 writes a second."""
 
 _MASTERS = frozenset({ADMIN, "kwok"})
+_READS = ["get", "list", "watch"]
 _WRITES = ["create", "update", "patch", "delete", "deletecollection"]
 AUDIT_POLICY: dict[str, Any] = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
     "omitStages": ["RequestReceived"],
     "omitManagedFields": True,
-    "rules": [{"level": "Request", "verbs": _WRITES, "resources": [{"group": "clew.dev"}]}, {"level": "None"}],
+    "rules": [
+        {"level": "Request", "verbs": _WRITES, "resources": [{"group": "clew.dev"}]},
+        {"level": "Metadata", "verbs": _READS, "userGroups": ["system:serviceaccounts:clew-system"]},
+        {"level": "None"},
+    ],
 }
-"""Every write to an object of Clew's is logged with who made it and what was sent, and nothing else."""
+"""Every write to an object of Clew's is logged with who made it and what was sent, and every read of Clew's own pods; nothing else.
+
+A watch has two lines, ResponseStarted when it begins and ResponseComplete when it ends; all else has the second alone.
+"""
 
 
 class Files:

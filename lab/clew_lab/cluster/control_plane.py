@@ -77,7 +77,8 @@ class Cluster:
 
     @property
     def audit_log(self) -> Path:
-        """Every write to an object of group clew.dev: one JSON `audit.k8s.io/v1` Event a line, with the body that was sent."""
+        """Every write to an object of group clew.dev, with the body that was sent, and every read by what runs in `clew-system`: one JSON
+        `audit.k8s.io/v1` Event a line."""
         return self.files.audit_log
 
     @property
