@@ -39,10 +39,11 @@ def condition(document: Document, kind: str) -> Document:
 
 @dataclass
 class Flux:
-    """A cluster in which Flux takes a policy from a repository."""
+    """A cluster in which Flux takes a policy from a repository, and is given so many seconds for each thing that it does."""
 
     rig: Rig
     repository: Repository
+    patience: int = 60
     _tokens: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def install(self) -> None:
@@ -70,12 +71,13 @@ class Flux:
             lambda one: (
                 one["status"].get("lastHandledReconcileAt") == token and one["status"].get("artifact", {}).get("revision") == revision
             ),
+            self.patience,
         )
 
     def checking(self, revision: str) -> None:
         """Return when Flux has applied that revision, and looks whether what it applied is healthy."""
         said = f"Running health checks for revision {revision} with a timeout of 2h0m0s"
-        self.rig.object_until(KUSTOMIZATIONS, NAME, lambda one: condition(one, "Healthy").get("message") == said)
+        self.rig.object_until(KUSTOMIZATIONS, NAME, lambda one: condition(one, "Healthy").get("message") == said, self.patience)
 
     def judged(self, revision: str, ready: str, reason: str) -> Document:
         """The Kustomization as soon as it says that it is Ready or not, for that reason, as to that revision."""
@@ -85,7 +87,7 @@ class Flux:
             attempted = one.get("status", {}).get("lastAttemptedRevision")
             return (attempted, said.get("status"), said.get("reason")) == (revision, ready, reason)
 
-        return self.rig.object_until(KUSTOMIZATIONS, NAME, holds)
+        return self.rig.object_until(KUSTOMIZATIONS, NAME, holds, self.patience)
 
     def reconcile(self) -> Document:
         """Have Flux apply again what it fetched last; the Kustomization when it has done so, and judged it."""
@@ -94,7 +96,7 @@ class Flux:
         def holds(one: Document) -> bool:
             return one["status"].get("lastHandledReconcileAt") == token and condition(one, "Ready").get("status") in ("True", "False")
 
-        return self.rig.object_until(KUSTOMIZATIONS, NAME, holds)
+        return self.rig.object_until(KUSTOMIZATIONS, NAME, holds, self.patience)
 
     def _ask(self, kind: tuple[str, str, str]) -> str:
         token = f"request-{next(self._tokens)}"

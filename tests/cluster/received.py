@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -21,12 +21,27 @@ _ERROR = 2
 
 @dataclass
 class Spans:
-    """All spans that have come to `url`, as they come."""
+    """All spans that have come, as they come."""
 
-    url: str
     _received: Received
+    _port: int
+    _listening: ExitStack
     _seen: list[StoredSpan] = field(default_factory=list)
     _read: int = 0
+
+    @property
+    def url(self) -> str:
+        """Where agents send them to."""
+        return f"http://{HOST_ADDRESS}:{self._port}"
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Nobody listens at `url` meanwhile."""
+        self._listening.close()
+        try:
+            yield
+        finally:
+            self._listening.enter_context(http_receiver(self._received, self._port))
 
     def all(self) -> list[StoredSpan]:
         """The spans that have come so far."""
@@ -48,13 +63,18 @@ class Spans:
             assert self._received.arrived.wait_for(finds, PATIENCE), f"not among {len(self._seen)} spans after {PATIENCE} s"
             return found[0]
 
+    def await_function(self, name: str, node: str, since: int) -> None:
+        """Wait for a call of a kernel function on a node that began after a moment."""
+        self.until(lambda seen: any(one.name == name and one.resource["k8s.node.name"] == node and one.start > since for one in seen))
+
 
 @contextmanager
 def receiver() -> Iterator[Spans]:
     """Receive spans, at a port of its own."""
     received = Received()
-    with http_receiver(received) as port:
-        yield Spans(f"http://{HOST_ADDRESS}:{port}", received)
+    with ExitStack() as listening:
+        port = listening.enter_context(http_receiver(received))
+        yield Spans(received, port, listening)
 
 
 def _spans_of(request: Any) -> Iterator[StoredSpan]:

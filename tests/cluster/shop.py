@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,20 @@ def load(cluster: Cluster, name: str, *arguments: str) -> Mapping[str, Any]:
     """Run the load generator as a pod outside of its namespace, to its end; what it tells."""
     _run_load(cluster, name, *arguments)
     return _end_of_load(cluster, name)
+
+
+@contextmanager
+def under_load(cluster: Cluster, rate: str) -> Iterator[dict[str, Any]]:
+    """Requests at a rate per second, meanwhile; afterwards it is told what became of them."""
+    _run_load(cluster, "load", "--rate", rate, "--seconds", "3600")
+    cluster.kubectl("wait", "pod/load", "--for=condition=Ready", "--timeout=120s")
+    told: dict[str, Any] = {}
+    try:
+        yield told
+        cluster.kubectl("exec", "load", "--", "python3", "-c", "import os, signal; os.kill(1, signal.SIGTERM)")
+        told.update(_end_of_load(cluster, "load"))
+    finally:
+        cluster.kubectl("delete", "pod/load", "--ignore-not-found", "--grace-period=1")
 
 
 def _run_load(cluster: Cluster, name: str, *arguments: str) -> None:
