@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from clew_lab.cluster import Cluster
@@ -33,6 +34,15 @@ def test_installing(terminal: Terminal) -> None:
     assert [line.split()[-1] for line in kinds.splitlines()[1:]] == ["NodeTracing", "TracingPolicy", "TracingRevision"]
 
 
+def test_what_the_chart_says_when_it_is_installed(terminal: Terminal) -> None:
+    """Its notes have commands, too."""
+    notes = terminal.run(f"helm get notes clew --namespace {NAMESPACE}").stdout
+    commands = re.findall(r"^  ((?:kubectl|helm) .*)$", notes, re.MULTILINE)
+    assert len(commands) == 4
+    for done in map(terminal.run, commands):
+        assert done.returncode == 0, done.stdout
+
+
 def test_upgrading_and_rolling_back(terminal: Terminal) -> None:
     """The values that were set are kept by the one, and are there again after the other."""
     said = terminal.documented("helm upgrade clew charts/clew --namespace clew-system --reset-then-reuse-values --wait")
@@ -54,8 +64,7 @@ def test_headers_and_certificates_for_the_collector(terminal: Terminal, cluster:
         "--from-literal=headers='authorization=Bearer%20TOKEN,x-tenant=blue'"
     )
     terminal.documented(
-        "kubectl --namespace clew-system create secret generic collector-tls "
-        "--from-file=ca.crt --from-file=tls.crt --from-file=tls.key"
+        "kubectl --namespace clew-system create secret generic collector-tls --from-file=ca.crt --from-file=tls.crt --from-file=tls.key"
     )
     terminal.documented(
         "helm upgrade clew charts/clew --namespace clew-system --reuse-values "

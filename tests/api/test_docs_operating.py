@@ -66,6 +66,7 @@ def test_who_leads(traced: Traced) -> None:
 def test_where_a_policy_stands(traced: Traced) -> None:
     shown = traced.terminal.documented("kubectl get tracingpolicies.clew.dev").splitlines()
     assert [line.split()[:2] for line in shown] == [["NAME", "READY"], ["bookinfo", "True"]]
+    assert traced.terminal.documented("kubectl get tracingpolicies").splitlines()[1].startswith("bookinfo ")
     told = traced.terminal.documented("kubectl describe tracingpolicies.clew.dev NAME", {"NAME": "bookinfo"})
     assert "Stalled" in told
 

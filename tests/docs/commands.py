@@ -1,8 +1,8 @@
 """The commands of the docs: those that a reader is to type, and those that the text mentions. Pure.
 
-A command to type stands in a block ``sh``, one a line, or in a block ``console``, in a line that begins with ``$ `` and has what it prints
-below it. A line that ends in a backslash goes on in the next one; what follows `` # `` is a remark. A code span in the text that begins with
-the name of a program mentions a command, in whole or its beginning.
+A command to type stands in a block ``sh``, one a line, or in a block ``console``, in a line that begins with ``$ `` and has what it
+prints below it. A line that ends in a backslash goes on in the next one; what follows `` # `` is a remark. A code span in the text that
+begins with the name of a program mentions a command, in whole or its beginning.
 """
 
 from __future__ import annotations
@@ -72,6 +72,8 @@ def hidden(page: str) -> list[str]:
 
 def is_begun_by(command: str, mention: str) -> bool:
     """Whether a command begins with what is mentioned, of which a word in capitals stands for any word."""
-    words, wanted = (text.removeprefix("kubectl ").split() if text.startswith("kubectl clew") else text.split() for text in (command, mention))
+    words, wanted = (
+        text.removeprefix("kubectl ").split() if text.startswith("kubectl clew") else text.split() for text in (command, mention)
+    )
     agree = all(word == want or _PLACEHOLDER.fullmatch(want) for word, want in zip(words, wanted, strict=False))
     return agree and len(wanted) <= len(words)

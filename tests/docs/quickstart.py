@@ -13,7 +13,7 @@ _ENDPOINT = "otlp.endpoint=http://otel-collector.observability:4318"
 def install(terminal: Terminal, endpoint: str, more: str = "") -> None:
     """Install the chart with the lab's images, which have no registry in their names; ``more`` are further settings."""
     terminal.documented(
-        "helm install clew charts/clew --namespace clew-system --create-namespace "
+        "helm install clew charts/clew --namespace clew-system --create-namespace --wait --timeout 10m "
         "--set image.repository=registry.example.com/clew --set otlp.endpoint=http://otel-collector.observability:4318",
         {_IMAGES: "clew", _ENDPOINT: f"otlp.endpoint={endpoint} {more}"},
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 from tests.docs.commands import CHECKOUT
 
@@ -47,22 +49,34 @@ class Terminal:
 
         ``command`` stands here as it does there, as one literal: ``tests/unit/test_docs_commands.py`` looks for it in calls of this.
         """
-        for written, meant in (instead or {}).items():
-            assert written in command, f"{written} is not in: {command}"
-            command = command.replace(written, meant)
-        done = self.run(command)
-        assert done.returncode == 0, f"{command}\n{done.stdout}"
+        meant = _with_other_words(command, instead or {})
+        done = self.run(meant)
+        assert done.returncode == 0, f"{meant}\n{done.stdout}"
         return done.stdout
+
+    @contextmanager
+    def documented_to_go_on(self, command: str, instead: Mapping[str, str] | None = None) -> Iterator[IO[str]]:
+        """Type a command of the docs that goes on until it is told to end, which it is behind the block; what it prints."""
+        meant = _with_other_words(command, instead or {})
+        with subprocess.Popen(["bash", "-c", f"exec {meant}"], **self._way) as process:
+            assert process.stdout is not None
+            try:
+                yield process.stdout
+            finally:
+                process.terminate()
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
         """Type any command; its status, and what it printed with its errors in between."""
-        return subprocess.run(
-            ["bash", "-c", command],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        return subprocess.run(["bash", "-c", command], check=False, **self._way)
+
+    @property
+    def _way(self) -> dict[str, Any]:
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        return {"cwd": self.folder, "env": self.environment, "text": True, **pipes}
+
+
+def _with_other_words(command: str, instead: Mapping[str, str]) -> str:
+    for written, meant in instead.items():
+        assert written in command, f"{written} is not in: {command}"
+        command = command.replace(written, meant)
+    return command

@@ -94,10 +94,10 @@ NEVER: Mapping[str, str] = {
     "kubectl debug": "it wants an image with a shell; named as a way to look around, not as a command to type",
     "kubectl edit": "it opens an editor",
     "git tag -s vX.Y.Z": "it signs with the key of whoever releases",
-    "go list -mod=mod -deps . > /dev/null": "for a new release of Kubernetes: it asks Go's module proxy",
-    "go get github.com/fluxcd/source-controller@VERSION github.com/fluxcd/kustomize-controller@VERSION": "for a new release of Flux, likewise",
+    "go list -mod=mod -deps . > /dev/null": "for another Kubernetes: it asks Go's module proxy",
+    "go get github.com/fluxcd/source-controller@VERSION github.com/fluxcd/kustomize-controller@VERSION": "for another Flux, likewise",
     "chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --hide-scrollbars --user-data-dir=\"$(mktemp -d)\" --window-size=1500,900 "
+    '--disable-component-update --disable-sync --hide-scrollbars --user-data-dir="$(mktemp -d)" --window-size=1500,900 '
     '--virtual-time-budget=3000 --screenshot=waterfall.png "file://$PWD/build/demo.html#kernel=open"': "no part of the lab is a browser",
 }
 """What cannot be run here at all, and why. Add to it only what truly cannot."""

@@ -1,4 +1,4 @@
-"""Policies in the docs are right as the models read them, and do what the page says of them; tests/api/test_docs_policies.py applies them."""
+"""Policies in the docs are right as the models read them, and do what their page says; tests/api/test_docs_policies.py applies them."""
 
 from __future__ import annotations
 
