@@ -30,6 +30,7 @@ PARSED: Mapping[str, str] = {
     ".venv/bin/pytest tests/api/test_cluster.py -k cel": _PARTS,
     ".venv/bin/pytest tests/cluster/test_nodes.py -k forwarded": _PARTS,
     "WRITE_DOCS=1 .venv/bin/pytest tests/api/test_shown*.py": "it would write the pages that the same tests compare",
+    "WRITE_DOCS=1 .venv/bin/pytest tests/unit/test_docs_reference.py": "likewise",
     ".venv/bin/clew-lab run --kernel 6.1 -- python -m pytest tests/kernel/test_guest.py -s": _GUESTS,
     ".venv/bin/clew-lab shell --kernel 6.12": _GUESTS,
     "clew-lab run --counted": _GUESTS,
@@ -44,7 +45,6 @@ PARSED: Mapping[str, str] = {
     "clew-agent run --policy FILE --pods FILE": _AGENT,
     "clew-agent run --pods FILE": _AGENT,
     "clew-agent run --exporter otlp": _AGENT,
-    "clew-agent --help": "tests/images starts it out of its image",
     "clew-operator run [--kubeconfig FILE] [--namespace NAME] [--metrics-address HOST:PORT] [--health-address HOST:PORT] "
     "[--lease-duration 15s] [--resync 10m] [--log-level info]": "a synopsis; tests/api/operators.py starts it",
     "python -m bench": _GUESTS,

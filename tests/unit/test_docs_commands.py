@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
-import importlib
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.docs.commands import CHECKOUT, hidden, is_begun_by, mentioned, pages, typed
+from tests.docs.parsers import MAINS, parse
 from tests.docs.terminal import Terminal
 from tests.docs.untyped import ELSEWHERE, NEVER, PARSED
 
@@ -74,50 +72,21 @@ def test_the_test_that_is_named_is_there(test: str) -> None:
     assert name in {node.name for node in trees()[path].body if isinstance(node, ast.FunctionDef)}
 
 
-class Parsed(BaseException):
-    """A command line was understood."""
-
-
-MAINS = {
-    "clew-lab": "clew_lab.main",
-    "clew-agent": "clew_agent.main",
-    "clew-operator": "clew_operator.main",
-    "bench": "bench.__main__",
-    "bench.rollout": "bench.rollout",
-}
-
-
-@pytest.fixture
-def parse_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Programs end when they have understood their command line."""
-    parse: Callable[..., Any] = argparse.ArgumentParser.parse_args
-
-    def parse_and_end(*arguments: Any) -> None:
-        parse(*arguments)
-        raise Parsed
-
-    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_and_end)
-
-
-def own(command: str) -> list[str]:
-    """The words of a command of one of our programs: the program first, a synopsis with all that it may have."""
+def own(command: str) -> tuple[str, list[str]]:
+    """The program of a command, where it is one of ours, and its arguments; of a synopsis, all that there may be."""
     inner = re.fullmatch(r'eval "\$\((.*)\)"', command)
     words = shlex.split(re.sub(r"\[(--[^\]]*)\]", r"\1", inner[1] if inner else command))
-    return words[2:] if words[:2] == ["python", "-m"] else [words[0].removeprefix(".venv/bin/"), *words[1:]]
+    program, *arguments = words[2:] if words[:2] == ["python", "-m"] else words
+    return program.removeprefix(".venv/bin/"), arguments
 
 
 OWN = [command for command in PARSED if own(command)[0] in MAINS]
 OTHERS = [command for command in PARSED if command not in OWN]
 
 
-@pytest.mark.usefixtures("parse_only")
 @pytest.mark.parametrize("command", OWN)
 def test_its_program_understands_it(command: str) -> None:
-    program, *arguments = own(command)
-    main = importlib.import_module(MAINS[program]).main
-    with pytest.raises((Parsed, SystemExit)) as ended:
-        main(arguments)
-    assert not isinstance(ended.value, SystemExit) or ended.value.code == 0
+    assert parse(*own(command))
 
 
 @pytest.mark.parametrize("command", OTHERS)
