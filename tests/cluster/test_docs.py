@@ -18,7 +18,6 @@ from clew_lab.pages import nodes_of, pages
 
 from tests.cluster import clew, shop
 from tests.cluster.received import Spans
-from tests.cluster.test_clew_uninstall import bpf
 from tests.cluster.web import until
 from tests.docs import quickstart
 from tests.docs.terminal import Terminal
@@ -106,6 +105,6 @@ def test_what_an_agent_said_before_it_was_started_anew(terminal: Terminal, clust
 def test_nothing_is_left(terminal: Terminal, cluster: Cluster, nodes: dict[str, LabNode]) -> None:
     quickstart.leave(terminal)
     cluster.kubectl("wait", "pods", "--all", f"--namespace={clew.NAMESPACE}", "--for=delete", f"--timeout={clew.PATIENCE}s")
-    until(lambda: not any(bpf(node) for node in nodes.values()))
+    until(lambda: not any(clew.bpf(node) for node in nodes.values()))
     terminal.documented("kubectl delete crd tracingpolicies.clew.dev tracingrevisions.clew.dev nodetracings.clew.dev")
     shop.stop(cluster)
