@@ -21,6 +21,7 @@ from tests.api.audit import Write, per_object, writes
 from tests.api.flux import Flux, condition, manifests
 from tests.api.operators import REVISIONS, Document, is_true, rig, rolled_back
 from tests.api.rest import until
+from tests.docs.terminal import Terminal
 
 NODES = ("node-0", "node-1", "node-2", "node-3")
 NO_FUNCTION = "no function tcp_x"
@@ -230,3 +231,12 @@ def test_a_rollback_and_flux_leave_each_other_alone(flux: Flux, agents: Agents) 
     assert per_object(story, "tracingrevisions", "clew-operator") == {revision(bad): 1}
     assert per_object(story, "nodetracings", "clew-operator") == dict.fromkeys(NODES, 2)
     assert Counter(one.manager for one in story if one.resource == "tracingpolicies") == {"kustomize-controller": 1}
+
+
+def test_what_the_page_has_readers_look_at(flux: Flux, tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, flux.rig.cluster.environment)
+    good = policy("looked-at", "tcp_sendmsg")
+    healthy(flux, good)
+    assert "Applied revision: main@sha1:" in terminal.documented("kubectl get kustomizations -n flux-system")
+    assert f"looked-at   True    {len(NODES)}" in terminal.documented("kubectl get ctp")
+    assert "MESSAGE" in terminal.documented("kubectl get ctp -o wide")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clew_lab.cluster import Cluster
+from clew_lab.nodes.machine import LabNode
 
 CHART = str(Path(__file__).parents[2] / "charts/clew")
 NAMESPACE = "clew-system"
@@ -63,3 +64,11 @@ def agent_on(cluster: Cluster, node: str) -> str:
     """The name of the agent's pod on a node."""
     of_agent = ("--selector=app.kubernetes.io/component=agent", f"--field-selector=spec.nodeName={node}", f"--namespace={NAMESPACE}")
     return cluster.kubectl("get", "pods", *of_agent, "--output=jsonpath={.items[0].metadata.name}").stdout
+
+
+def bpf(node: LabNode) -> list[str]:
+    """All programs, maps and links of BPF in a node's kernel, but for the programs by which runc guards devices."""
+    found = [
+        (kind, one) for kind in ("prog", "map", "link") for one in json.loads(node.run("bpftool", "--json", kind, "show").stdout or "[]")
+    ]
+    return [f"{kind} {one.get('name', one['id'])}" for kind, one in found if one.get("type") != "cgroup_device"]

@@ -5,8 +5,6 @@ The last of the modules about Clew; the application goes with it, so that the ot
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from clew_lab.cluster import Cluster
 from clew_lab.nodes.machine import LabNode
@@ -15,19 +13,11 @@ from tests.cluster import clew, shop
 from tests.cluster.web import until
 
 
-def bpf(node: LabNode) -> list[str]:
-    """All programs, maps and links of BPF in a node's kernel, but for the programs by which runc guards devices."""
-    found = [
-        (kind, one) for kind in ("prog", "map", "link") for one in json.loads(node.run("bpftool", "--json", kind, "show").stdout or "[]")
-    ]
-    return [f"{kind} {one.get('name', one['id'])}" for kind, one in found if one.get("type") != "cgroup_device"]
-
-
 @pytest.mark.usefixtures("policy")
 def test_uninstall_leaves_no_program_and_keeps_policies(cluster: Cluster, nodes: dict[str, LabNode]) -> None:
-    assert all(bpf(node) for node in nodes.values())
+    assert all(clew.bpf(node) for node in nodes.values())
     clew.uninstall(cluster)
-    until(lambda: not any(bpf(node) for node in nodes.values()))
+    until(lambda: not any(clew.bpf(node) for node in nodes.values()))
     assert shop.load(cluster, "after", "--rate", "2", "--seconds", "5")["failures"] == 0
     assert cluster.kubectl("get", "tracingpolicies.clew.dev", "--output=name").stdout == "tracingpolicy.clew.dev/bookinfo\n"
     left = cluster.kubectl("get", "all,configmaps,secrets,serviceaccounts", f"--namespace={clew.NAMESPACE}", "--output=name").stdout.split()
