@@ -28,6 +28,7 @@ from bench.cluster_report import FULL, LOADS, REQUESTS, WITHOUT, Found, Run, Wei
 from bench.quiet import warn_if_busy
 from bench.report import losses
 from tests.cluster import clew, shop, web
+from tests.docs.terminal import Terminal
 
 __all__ = ["main"]
 
@@ -144,10 +145,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         start_nodes(cluster, [kernel.name for kernel in reversed(KERNELS)])
         found.steps["both nodes Ready, control plane included"] = [time.monotonic() - began]
         _say("both nodes are Ready")
-        shop.start(cluster)
+        terminal = Terminal(cluster.folder / "typed", cluster.environment)
+        shop.start(terminal)
         cluster.kubectl("run", "load", f"--image={load_image()}", "--restart=Never", "--command", "--", *_WAIT)
         cluster.kubectl("wait", "pod/load", "--for=condition=Ready", f"--timeout={web.PATIENCE}s")
-        found.steps["helm install to Ready"] = [clew.install(cluster, _start_sink(cluster))]
+        found.steps["helm install to Ready"] = [clew.install(terminal, _start_sink(cluster))]
         _say("Bookinfo and Clew run")
         bench = _Bench(cluster, asked.seconds, found)
         for number in range(asked.rounds):

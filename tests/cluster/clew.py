@@ -11,6 +11,9 @@ from typing import Any
 from clew_lab.cluster import Cluster
 from clew_lab.nodes.machine import LabNode
 
+from tests.docs import quickstart
+from tests.docs.terminal import Terminal
+
 CHART = str(Path(__file__).parents[2] / "charts/clew")
 NAMESPACE = "clew-system"
 PATIENCE = 900
@@ -18,33 +21,22 @@ PATIENCE = 900
 CLOCKS_NS = 50_000_000
 """By how much the clocks of two nodes may differ at most, in nanoseconds, where they are not measured."""
 
-# CAP_SYS_ADMIN: on Debian's kernels propagation and kprobes need it (docs/safety.md). One operator, for an emulated processor's sake.
-_SETTINGS = ("--set", "agent.sysAdmin=true,operator.replicas=1")
+_DELAY = "agent.env[0].name=OTEL_BSP_SCHEDULE_DELAY,agent.env[0].value="
+_SETTINGS = f"--set agent.sysAdmin=true,operator.replicas=1 --set-string '{_DELAY}500'"
+"""Debian's kernels want the one (docs/safety.md); one operator, for an emulated processor's sake; spans soon."""
 
 
-def install(cluster: Cluster, endpoint: str) -> float:
-    """Install the chart, and wait until all runs; the seconds that it took."""
-    return _helm(cluster, "install", endpoint, 500, "--create-namespace")
-
-
-def exchange(cluster: Cluster, endpoint: str) -> float:
-    """Upgrade to a release whose agents are others, since they send spans a little sooner, and wait until all run; the seconds that it
-    took."""
-    return _helm(cluster, "upgrade", endpoint, 400)
-
-
-def _helm(cluster: Cluster, what: str, endpoint: str, delay_ms: int, *more: str) -> float:
+def install(terminal: Terminal, endpoint: str) -> float:
+    """Install the chart as the quick start does, and wait until all runs; the seconds that it took."""
     began = time.monotonic()
-    where = ("--namespace", NAMESPACE, "--wait", "--timeout", f"{PATIENCE}s")
-    delay = ("--set-string", f"agent.env[0].name=OTEL_BSP_SCHEDULE_DELAY,agent.env[0].value={delay_ms}")
-    cluster.helm(what, "clew", CHART, *where, "--set", f"otlp.endpoint={endpoint}", *_SETTINGS, *delay, *more)
+    quickstart.install(terminal, endpoint, _SETTINGS)
     return time.monotonic() - began
 
 
-def uninstall(cluster: Cluster) -> None:
-    """Take the chart away, and wait until its pods are."""
-    cluster.helm("uninstall", "clew", "--namespace", NAMESPACE, "--wait")
-    cluster.kubectl("wait", "pods", "--all", f"--namespace={NAMESPACE}", "--for=delete", f"--timeout={PATIENCE}s")
+def exchange(cluster: Cluster) -> None:
+    """Upgrade to a release whose agents are others, since they send spans a little sooner, and wait until all run."""
+    where = ("--namespace", NAMESPACE, "--wait", "--timeout", f"{PATIENCE}s")
+    cluster.helm("upgrade", "clew", CHART, *where, "--reuse-values", "--set-string", f"{_DELAY}400")
 
 
 def apply(cluster: Cluster, path: Path) -> None:

@@ -15,6 +15,8 @@ from clew_lab.nodes.starting import start_nodes
 
 from tests.cluster import clew, shop
 from tests.cluster.received import Spans, receiver
+from tests.docs import quickstart
+from tests.docs.terminal import Terminal
 
 NODE_LEASE = 60
 
@@ -32,9 +34,15 @@ def nodes(cluster: Cluster) -> dict[str, LabNode]:
 
 
 @pytest.fixture(scope="package")
-def bookinfo(cluster: Cluster) -> None:
+def terminal(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Terminal:
+    """Where what the docs say is typed."""
+    return Terminal(tmp_path_factory.mktemp("reader"), cluster.environment)
+
+
+@pytest.fixture(scope="package")
+def bookinfo(terminal: Terminal) -> None:
     """All pods of the application, ready; `test_clew_uninstall.py` takes them away."""
-    shop.start(cluster)
+    shop.start(terminal)
 
 
 @pytest.fixture(scope="package")
@@ -45,16 +53,16 @@ def spans() -> Iterator[Spans]:
 
 
 @pytest.fixture(scope="package")
-def installed(cluster: Cluster, spans: Spans) -> float:
+def installed(terminal: Terminal, spans: Spans) -> float:
     """Clew, installed by its chart; the seconds that it took. `test_clew_uninstall.py` takes it away."""
-    return clew.install(cluster, spans.url)
+    return clew.install(terminal, spans.url)
 
 
 @pytest.fixture(scope="package")
-def policy(cluster: Cluster, bookinfo: None, installed: float) -> float:
+def policy(terminal: Terminal, bookinfo: None, installed: float) -> float:
     """The example's policy, Ready on both nodes; the seconds since 1970 when it was applied."""
     began = time.time()
-    clew.apply(cluster, shop.POLICY)
+    quickstart.trace(terminal)
     return began
 
 

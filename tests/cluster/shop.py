@@ -11,6 +11,8 @@ from typing import Any
 from clew_lab.cluster import Cluster
 from clew_lab.images.bookinfo import load_image
 
+from tests.docs.terminal import Terminal
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MANIFESTS = EXAMPLES / "bookinfo/manifests"
 POLICY = EXAMPLES / "bookinfo.yaml"
@@ -30,10 +32,10 @@ while True:
 URL = "http://productpage.bookinfo:9080/productpage"
 
 
-def start(cluster: Cluster) -> None:
-    """Have all its pods ready."""
-    cluster.kubectl("apply", "--kustomize", str(MANIFESTS))
-    cluster.kubectl("wait", "--namespace=bookinfo", "deployments", "--all", "--for=condition=Available", "--timeout=600s")
+def start(terminal: Terminal) -> None:
+    """Have all its pods ready, as the docs say."""
+    terminal.documented("kubectl apply -k examples/bookinfo/manifests")
+    terminal.documented("kubectl wait --namespace bookinfo deployments --all --for=condition=Available --timeout=5m", {"5m": "10m"})
 
 
 def stop(cluster: Cluster) -> None:

@@ -19,6 +19,7 @@ from clew_lab.pages import nodes_of, page_faults, pages
 
 from tests.cluster import clew, shop
 from tests.cluster.received import Spans
+from tests.docs.terminal import Terminal
 from tests.figures import Record
 
 RATE = "4"
@@ -81,7 +82,7 @@ def whole_trace_after(world: World, moment: int) -> float:
 
 
 def exchange_the_agents(world: World) -> None:
-    clew.exchange(world.cluster, world.spans.url)
+    clew.exchange(world.cluster)
 
 
 KILLS: dict[str, Callable[[World], None]] = {
@@ -103,6 +104,11 @@ def test_no_request_fails_and_tracing_goes_on(world: World, what: str, record_pr
         resumed = whole_trace_after(world, moment)
     record_property(f"gone under load: {what}", f"a whole trace over both nodes began {resumed:.1f} s later; {json.dumps(told)}")
     assert told["failures"] == 0
+
+
+def test_what_an_agent_said_before_it_was_started_anew(world: World, terminal: Terminal) -> None:
+    said = terminal.documented("kubectl --namespace clew-system logs POD --previous", {"POD": clew.agent_on(world.cluster, NODE)})
+    assert "clew-agent: ready after " in said
 
 
 def test_a_backend_that_is_away_loses_nothing(world: World, record_property: Record) -> None:

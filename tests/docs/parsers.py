@@ -17,6 +17,7 @@ MAINS = {
     "clew-operator": "clew_operator.main",
     "clew-lab": "clew_lab.main",
     "bench": "bench.__main__",
+    "bench.cluster": "bench.cluster",
     "bench.rollout": "bench.rollout",
 }
 """The module whose ``main`` is the program."""

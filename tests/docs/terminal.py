@@ -33,6 +33,7 @@ class Terminal:
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.folder = folder
+        folder.mkdir(exist_ok=True)
         for entry in CHECKOUT.iterdir():
             if entry.name not in _HIDDEN:
                 (folder / entry.name).symlink_to(entry)

@@ -17,6 +17,7 @@ PARSED: Mapping[str, str] = {
     "make demo": "it is `clew-lab demo`, below",
     "make test": _PARTS,
     "make setup": _PARTS,
+    "make setup-nodes": _PARTS,
     "make check": _PARTS,
     "make format": "it would change the checkout",
     "make images": "tests/images makes them by the same code",
@@ -51,6 +52,7 @@ PARSED: Mapping[str, str] = {
     "python -m bench --counted --rounds 1 --seconds 2 --cpus 1": _GUESTS,
     "python -m bench --rounds 3 --seconds 5": _GUESTS,
     "python -m bench --kernel 6.12 --rounds 6 --seconds 20 --only python --policy examples/other.yaml": _GUESTS,
+    "python -m bench.cluster": _GUESTS,
     "python -m bench.rollout": "it measures 8,500 nodes, for minutes; tests/api/test_scale.py measures few in the same way",
 }
 """What its program must understand: it is parsed, and not carried out for the reason given. Of `make`, the recipe is shown; of pytest, the
