@@ -86,7 +86,7 @@ def await_policies(mode: Mode, *ratios: str) -> tuple[TracingPolicy, ...]:
 
 
 def await_report(cluster: Cluster, node: str, state: str, revision: str) -> dict[str, Any]:
-    """The status of a node, as soon as it says that of its only policy."""
+    """The status of a node, as soon as it says that of its only policy, and the write of that is in the audit log."""
 
     def look() -> dict[str, Any]:
         found: dict[str, Any] = read(cluster, node).get("status", {})
@@ -95,7 +95,9 @@ def await_report(cluster: Cluster, node: str, state: str, revision: str) -> dict
     def wanted(status: dict[str, Any]) -> bool:
         return [(one["state"], one["revision"]) for one in status.get("policies", ())] == [(state, revision)]
 
-    return until(look, wanted, lambda: f"the status is {look()}")
+    status = until(look, wanted, lambda: f"the status is {look()}")
+    until(lambda: writes(cluster, node)[-1:], lambda last: any(map(wanted, last)), lambda: "its write was not logged")
+    return status
 
 
 def enforce(mode: Mode, policies: tuple[TracingPolicy, ...], pods: int = 0) -> None:
@@ -106,7 +108,8 @@ def enforce(mode: Mode, policies: tuple[TracingPolicy, ...], pods: int = 0) -> N
 
 def writes(cluster: Cluster, node: str) -> list[dict[str, Any]]:
     """The statuses that the agent has written of a node, oldest first."""
-    lines = (json.loads(line) for line in cluster.audit_log.read_text().splitlines())
+    text = cluster.audit_log.read_text()
+    lines = (json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n"))  # the last one may be half written
     return [
         line["requestObject"]["status"]
         for line in lines
