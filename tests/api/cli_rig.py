@@ -16,8 +16,11 @@ from clew_crds.revision import enforced, revision_name
 from clew_lab.cluster import Cluster
 
 from tests.api.definitions import CHECKOUT, install
+from tests.api.rest import GROUP, Client, bound_token, until
 
 API = "clew.dev/v1alpha1"
+COLLECTIONS = {"NodeTracing": "nodetracings", "TracingPolicy": "tracingpolicies", "TracingRevision": "tracingrevisions"}
+RBAC = "rbac.authorization.k8s.io"
 BEGAN = "2026-11-25T10:00:00Z"
 SPEC = {
     "namespaces": ["shop"],
@@ -92,6 +95,7 @@ class Rig:
 
     def __init__(self, cluster: Cluster, folder: Path) -> None:
         self.cluster = cluster
+        self.admin = Client(cluster, cluster.admin_token)
         self._started: list[Running] = []
         self.environment = with_plugin(cluster.environment, folder)
 
@@ -109,6 +113,7 @@ class Rig:
     def end(self) -> None:
         for one in self._started:
             one.end()
+        self.admin.close()
 
     def install(self) -> None:
         """Clew's kinds, and the objects of a rollout in its first step."""
@@ -126,9 +131,9 @@ class Rig:
 
     def write(self, kind: str, name: str, **parts: Any) -> None:
         """As operator and agents write: by server-side apply."""
-        document = {"apiVersion": API, "kind": kind, "metadata": {"name": name}, **parts}
-        part = ["--subresource=status"] if "status" in parts else []
-        self.cluster.kubectl("apply", "--server-side", "--field-manager=clew-operator", *part, "-f", "-", input=json.dumps(document))
+        place = f"{GROUP}/{COLLECTIONS[kind]}/{name}" + ("/status" if "status" in parts else "")
+        answer = self.admin.apply(place, {"kind": kind, "metadata": {"name": name}, **parts}, "clew-operator", force=False)
+        assert answer.code in (200, 201), answer
 
     def assign(self, node: str, revisions: Sequence[str]) -> None:
         """What the node shall enforce."""
@@ -136,7 +141,7 @@ class Rig:
 
     def say(self, message: str = "Step 1 of 2: 1 of 1 nodes are ready", holds: str = "Reconciling", **rollout: Any) -> None:
         """What the operator says of the policy; by default it soaks in its first step."""
-        generation = int(self.cluster.kubectl("get", "ctp", "shop", "-o", "jsonpath={.metadata.generation}").stdout)
+        generation = self.admin.get(f"{GROUP}/tracingpolicies/shop")["metadata"]["generation"]
         condition = {"type": holds, "status": "True", "observedGeneration": generation, "lastTransitionTime": BEGAN, "reason": "AsPlanned"}
         status = {
             "observedGeneration": generation,
@@ -150,25 +155,40 @@ class Rig:
 
     def request(self) -> dict[str, Any]:
         """The request that stands on the revision."""
-        written: dict[str, Any] = json.loads(self.cluster.kubectl("get", "tracingrevision", REVISION, "-o", "json").stdout)["request"]
+        written: dict[str, Any] = self.admin.get(f"{GROUP}/tracingrevisions/{REVISION}")["request"]
         return written
 
     def user(self, name: str, *rules: str) -> dict[str, str]:
         """The environment of a user who has only these rights, each as "verb resource"."""
-        self.cluster.kubectl("create", "serviceaccount", name)
+        self._create("/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": name}})
         for number, rule in enumerate(rules):
             verb, resource = rule.split()
-            role = f"{name}-{number}"
-            self.cluster.kubectl("create", "clusterrole", role, f"--verb={verb}", f"--resource={resource}.clew.dev")
-            self.cluster.kubectl("create", "clusterrolebinding", role, f"--clusterrole={role}", f"--serviceaccount=default:{name}")
+            made = {"metadata": {"name": f"{name}-{number}"}}
+            granted = {"apiGroups": ["clew.dev"], "resources": [resource], "verbs": [verb]}
+            self._create(f"/apis/{RBAC}/v1/clusterroles", made | {"rules": [granted]})
+            subject = {"kind": "ServiceAccount", "name": name, "namespace": "default"}
+            role = {"apiGroup": RBAC, "kind": "ClusterRole", "name": f"{name}-{number}"}
+            self._create(f"/apis/{RBAC}/v1/clusterrolebindings", made | {"roleRef": role, "subjects": [subject]})
+        until(lambda: all(self._may(name, *rule.split()) for rule in rules))
         config = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "c", "cluster": {"server": self.cluster.url, "certificate-authority": str(self.cluster.ca)}}],
-            "users": [{"name": name, "user": {"token": self.cluster.kubectl("create", "token", name).stdout.strip()}}],
+            "users": [{"name": name, "user": {"token": bound_token(self.admin, "default", name)}}],
             "contexts": [{"name": name, "context": {"cluster": "c", "user": name}}],
             "current-context": name,
         }
         file = self.cluster.folder / f"{name}.kubeconfig"
         file.write_text(json.dumps(config))
         return {"KUBECONFIG": str(file)}
+
+    def _create(self, collection: str, made: Mapping[str, Any]) -> dict[str, Any]:
+        answer = self.admin.ask("POST", collection, made)
+        assert answer.code == 201, answer
+        return answer.body
+
+    def _may(self, name: str, verb: str, resource: str) -> bool:
+        """Whether the API server knows by now that a service account has a right."""
+        attributes = {"group": "clew.dev", "resource": resource, "verb": verb}
+        review = {"spec": {"user": f"system:serviceaccount:default:{name}", "resourceAttributes": attributes}}
+        return bool(self._create("/apis/authorization.k8s.io/v1/subjectaccessreviews", review)["status"]["allowed"])

@@ -10,8 +10,8 @@ CHECKOUT = Path(__file__).parents[2]
 
 def install(cluster: Cluster, *more: Path) -> None:
     """Apply the generated definitions, and those in ``more``; return when the API server serves their kinds."""
-    for path in (*sorted((CHECKOUT / "crds").glob("*.yaml")), *more):
-        cluster.kubectl("apply", "--server-side", "-f", str(path))
+    files = [f"--filename={path}" for path in (*sorted((CHECKOUT / "crds").glob("*.yaml")), *more)]
+    cluster.kubectl("apply", "--server-side", *files)
     cluster.kubectl("wait", "--for=condition=Established", "customresourcedefinitions", "--all", "--timeout=30s")
 
 

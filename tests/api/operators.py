@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from clew_lab.cluster import Cluster
 from kubernetes import client, config, watch
 from urllib3.exceptions import HTTPError
 
 from tests.api import definitions
+from tests.api.rest import GROUP, Answer, Client, until
 
 LEASE_SECONDS = 2
 POLICIES = ("clew.dev", "v1alpha1", "tracingpolicies")
@@ -78,6 +78,7 @@ class Rig:
         definitions.install(self.cluster)
         self.connection = config.new_client_from_config(str(self.cluster.kubeconfig))  # type: ignore[no-untyped-call]
         self.api = client.CustomObjectsApi(self.connection)
+        self.admin = Client(self.cluster, self.cluster.admin_token)
 
     def start_operator(self, *flags: str, kubeconfig: Path | None = None, program: Sequence[str] = ("clew_operator.main",)) -> Operator:
         """Start a replica; ``kubeconfig``: its way to the API server, where that is another than the straight one."""
@@ -100,6 +101,7 @@ class Rig:
                 operator.kill()
             print(f"{operator.log.name}:\n{operator.log.read_text()}")  # pytest shows it of a test that fails
         self.connection.close()
+        self.admin.close()
 
     def leader(self, *, other_than: Operator | None = None, timeout: int = 60) -> Operator:
         """The replica that the lease names, as soon as it is one that runs (and another than one that is known); seen by watching."""
@@ -116,37 +118,47 @@ class Rig:
 
     def apply(self, name: str, spec: Document, **rollout: Any) -> None:
         """Apply a policy as a user does."""
-        document = {
-            "apiVersion": "clew.dev/v1alpha1",
+        answer = self._apply(name, spec, rollout)
+        assert answer.code in (200, 201), answer
+
+    def _apply(self, name: str, spec: Document, rollout: Document) -> Answer:
+        body = {
             "kind": "TracingPolicy",
             "metadata": {"name": name},
             "spec": {"namespaces": ["default"], **spec, **({"rollout": rollout} if rollout else {})},
         }
-        self.cluster.kubectl("apply", "--server-side", "--field-manager=user", "-f-", input=json.dumps(document))
+        return self.admin.apply(f"{GROUP}/tracingpolicies/{name}", body, "user", force=False)
 
     def apply_when_served(self, name: str, spec: Document, field: str) -> None:
         """Apply a policy with a field that its definition was given a moment ago.
 
-        Until the API server serves it, it refuses the field, or takes the object without it.
+        Until the API server serves it, it refuses the field, or takes the object without it, or has no time for anybody.
         """
-        deadline = time.monotonic() + 30
-        while field not in self.policy(name)["spec"]:
-            assert time.monotonic() < deadline, f"{field} is not served"
-            try:
-                self.apply(name, spec, maxUnavailable="100%")
-            except subprocess.CalledProcessError as error:
-                if field not in error.stderr:
-                    raise
+
+        def served() -> bool:
+            answer = self._apply(name, spec, {"maxUnavailable": "100%"})
+            assert answer.code in (200, 429) or field in answer.message, answer
+            return answer.code == 200 and field in answer.body["spec"]
+
+        until(served)
 
     def request(self, policy: str, identifier: str, action: str, step: int = 0) -> None:
         """Ask something of a rollout, as ``kubectl clew`` does: on the newest revision."""
-        body = {
-            "apiVersion": "clew.dev/v1alpha1",
-            "kind": "TracingRevision",
-            "metadata": {"name": self.policy(policy)["status"]["revision"]},
-            "request": {"id": identifier, "action": action, "step": step},
-        }
-        self.cluster.kubectl("apply", "--server-side", "--field-manager=kubectl-clew", "-f-", input=yaml.safe_dump(body))
+        name = self.policy(policy)["status"]["revision"]
+        request = {"id": identifier, "action": action, "step": step}
+        body = {"kind": "TracingRevision", "metadata": {"name": name}, "request": request}
+        answer = self.admin.apply(f"{GROUP}/tracingrevisions/{name}", body, "kubectl-clew", force=False)
+        assert answer.code == 200, answer
+
+    def events(self, policy: str, last: str) -> list[Document]:
+        """The Events of a policy, in their order, once ``last`` is the reason of one: it comes after the status that it is about."""
+
+        def found() -> list[Document]:
+            listed = self.admin.get("/apis/events.k8s.io/v1/namespaces/default/events")["items"]
+            return sorted((one for one in listed if one["regarding"]["name"] == policy), key=lambda one: str(one["eventTime"]))
+
+        until(lambda: any(one["reason"] == last for one in found()))
+        return found()
 
     def policy(self, name: str) -> Document:
         answer = self.api.get_cluster_custom_object(*POLICIES, name)

@@ -42,6 +42,10 @@ class Client:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
         self._pool.clear()
 
     def with_token(self, token: str) -> "Client":
@@ -66,8 +70,8 @@ class Client:
         return answer.body
 
     def apply(self, path: str, body: Mapping[str, Any], manager: str, *, force: bool = True) -> Answer:
-        """A server-side apply."""
-        query = f"?fieldManager={manager}&force={'true' if force else 'false'}"
+        """A server-side apply, which takes no field that is not known, as kubectl's does not."""
+        query = f"?fieldManager={manager}&fieldValidation=Strict&force={'true' if force else 'false'}"
         return self.ask("PATCH", path + query, {"apiVersion": "clew.dev/v1alpha1", **body}, APPLY_PATCH)
 
 

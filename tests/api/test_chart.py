@@ -145,11 +145,9 @@ def definitions(admin: Client) -> list[str]:
 def test_kinds_and_policies_outlive_an_uninstall_and_are_taken_up_again(cluster: Cluster, admin: Client) -> None:
     assert admin.ask("POST", f"{GROUP}/tracingpolicies", POLICY).code == 201
     helm(cluster, "uninstall", "clew", "--wait", "--timeout", "60s")
-    left = []
-    for kind in {one[0] for one in rendered()} - {"CustomResourceDefinition", "Job"}:
-        listed = cluster.kubectl("get", kind, "--all-namespaces", "--selector=app.kubernetes.io/name=clew", "--output=name").stdout
-        left += listed.split()
-    assert left == []
+    kinds = {one[0] for one in rendered()} - {"CustomResourceDefinition", "Job"}
+    left = cluster.kubectl("get", ",".join(kinds), "--all-namespaces", "--selector=app.kubernetes.io/name=clew", "--output=name").stdout
+    assert left == ""
     assert definitions(admin) == DEFINITIONS
     install(cluster)
     assert admin.get(f"{GROUP}/tracingpolicies/bookinfo")["spec"]["namespaces"] == ["bookinfo"]

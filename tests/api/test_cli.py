@@ -8,6 +8,7 @@ import yaml
 
 from tests.api.cli_rig import POLICY, REVISION, TREE, Rig
 from tests.api.definitions import install
+from tests.api.rest import GROUP
 
 
 def test_a_cluster_without_clew(plugin: Rig) -> None:
@@ -60,14 +61,14 @@ def test_names_that_are_not_there(soaking: Rig) -> None:
 
 
 def test_promote_is_written_on_the_revision_alone(soaking: Rig) -> None:
-    before = soaking.cluster.kubectl("get", "ctp", "shop", "-o", "jsonpath={.metadata.resourceVersion}").stdout
+    policy, revision = f"{GROUP}/tracingpolicies/shop", f"{GROUP}/tracingrevisions/{REVISION}"
+    before = soaking.admin.get(policy)
     status, out, err = soaking.clew("promote", "shop")
     written = soaking.request()
     assert (status, out, err) == (0, f"asked to end the soak of step 1 of shop (request {written['id']} on {REVISION})\n", "")
     assert written == {"id": written["id"], "action": "Promote", "step": 1}
-    assert soaking.cluster.kubectl("get", "ctp", "shop", "-o", "jsonpath={.metadata.resourceVersion}").stdout == before
-    managers = json.loads(soaking.cluster.kubectl("get", "tracingrevision", REVISION, "-o", "json", "--show-managed-fields").stdout)
-    [ours] = [one for one in managers["metadata"]["managedFields"] if one["manager"] == "kubectl-clew"]
+    assert soaking.admin.get(policy) == before
+    [ours] = [one for one in soaking.admin.get(revision)["metadata"]["managedFields"] if one["manager"] == "kubectl-clew"]
     assert ours["operation"] == "Apply"
     assert set(ours["fieldsV1"]) == {"f:request"}
 

@@ -1,11 +1,8 @@
 """What the models take the API server takes too, and gives back as it was; and whatever one of the two refuses the other does."""
 
 import json
-import ssl
-import urllib.error
-import urllib.request
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.api.definitions import CHECKOUT
+from tests.api.rest import GROUP, Client
 
 pytestmark = pytest.mark.usefixtures("kinds")
 EXAMPLES = CHECKOUT / "examples"
@@ -40,22 +38,15 @@ def test_example_comes_back_as_it_was_applied(cluster: Cluster, path: Path) -> N
 
 
 @pytest.fixture(scope="module")
-def taken(cluster: Cluster) -> Callable[[Document], str]:
+def taken(cluster: Cluster) -> Iterator[Callable[[Document], str]]:
     """Asks the API server whether it would take a policy: what is wrong with it, or nothing."""
-    url = f"{cluster.url}/apis/clew.dev/v1alpha1/tracingpolicies?dryRun=All&fieldValidation=Strict"
-    headers = {"Authorization": f"Bearer {cluster.admin_token}", "Content-Type": "application/json"}
-    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(cluster.ca))))
+    with Client(cluster, cluster.admin_token) as admin:
 
-    def ask(document: Document) -> str:
-        request = urllib.request.Request(url, json.dumps(document).encode(), headers)
-        try:
-            with opener.open(request):
-                return ""
-        except urllib.error.HTTPError as error:
-            with error:
-                return str(json.load(error)["message"])
+        def ask(document: Document) -> str:
+            answer = admin.ask("POST", f"{GROUP}/tracingpolicies?dryRun=All&fieldValidation=Strict", document)
+            return "" if answer.code == 201 else answer.message
 
-    return ask
+        yield ask
 
 
 def some(**fields: st.SearchStrategy[object]) -> st.SearchStrategy[Document]:

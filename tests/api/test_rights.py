@@ -11,6 +11,7 @@ from clew_lab.chart import CHECKOUT
 from clew_lab.cluster import Cluster, components
 
 from tests.api.installed import AGENT, NAMESPACE, NODES, OPERATOR, POLICY, REVISION, agent_pod, tracing
+from tests.api.operators import LEASE_SECONDS
 from tests.api.rest import GROUP, Client, bound_token, until
 from tests.api.rights import rights
 
@@ -119,7 +120,9 @@ def running_operator(cluster: Cluster, operator_token: str, tmp_path: Path) -> I
     """The real operator, outside of the cluster but with its service account's token; yields its log."""
     kubeconfig, log = tmp_path / "kubeconfig", tmp_path / "log"
     kubeconfig.write_text(components.kubeconfig(cluster.url, cluster.ca, operator_token))
-    command = [sys.executable, "-m", "clew_operator.main", "run", f"--kubeconfig={kubeconfig}", f"--namespace={NAMESPACE}"]
+    # Another test's lease may be there still: a short duration, since this replica waits for it to run out.
+    flags = [f"--kubeconfig={kubeconfig}", f"--namespace={NAMESPACE}", f"--lease-duration={LEASE_SECONDS}s"]
+    command = [sys.executable, "-m", "clew_operator.main", "run", *flags]
     environment = {**os.environ, "PYTHONPATH": f"{CHECKOUT / 'crds'}:{CHECKOUT / 'operator'}"}
     with log.open("w") as file, subprocess.Popen(command, env=environment, stderr=file) as process:
         yield log

@@ -76,10 +76,8 @@ def remove(running: Rig, policy: str) -> None:
 
 
 def events(running: Rig, policy: str) -> list[tuple[str, str, str]]:
-    """Type, reason and note of the events of a policy, in their order."""
-    found = json.loads(running.cluster.kubectl("get", "events.events.k8s.io", "-n", "default", "-o", "json").stdout)["items"]
-    mine = sorted((one for one in found if one["regarding"]["name"] == policy), key=lambda one: str(one["eventTime"]))
-    return [(one["type"], one["reason"], one["note"]) for one in mine]
+    """Type, reason and note of the events of a policy that has been rolled out, in their order."""
+    return [(one["type"], one["reason"], one["note"]) for one in running.events(policy, "RolledOut")]
 
 
 def test_a_policy_goes_out_in_steps_until_it_is_ready(running: Rig, agents: Agents) -> None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from clew_cli.main import program_name
+from clew_cli.main import main, program_name
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([str(ROOT / "crds"), str(ROOT / "cli")])}
@@ -71,11 +71,12 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a: `", "[]", "clusters: 1", "just text"])
-def test_a_file_that_is_no_kubeconfig(text: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_kubeconfig(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "config"
     file.write_text(text)
-    status, out, err = clew("status", "--kubeconfig", str(file), home=tmp_path)
-    assert (status, out, len(err.splitlines())) == (2, "", 1)
+    assert main(["status", "--kubeconfig", str(file)]) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
     assert err.startswith(f"clew status: the configuration in {file} cannot be used: ")
 
 
@@ -89,11 +90,15 @@ def test_a_context_that_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [["status"], ["status", "--watch"], ["promote", "shop"], ["status", "--node", "n1"]])
-def test_a_server_that_does_not_answer(command: list[str], tmp_path: Path) -> None:
+def test_a_server_that_does_not_answer(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
     (tmp_path / ".kube").mkdir()
     (tmp_path / ".kube" / "config").write_text(NOTHING_LISTENS)
     said = f"clew {command[0]}: the API server at https://127.0.0.1:1 cannot be reached: Connection refused\n"
-    assert clew(*command, home=tmp_path) == (2, "", said)
+    assert (main(command), *capsys.readouterr()) == (2, "", said)
 
 
 def test_check_asks_the_cluster_only_where_a_policy_is_valid(tmp_path: Path) -> None:
