@@ -58,9 +58,9 @@ def load(cluster: Cluster, name: str, *arguments: str) -> Mapping[str, Any]:
 
 
 @contextmanager
-def under_load(cluster: Cluster, rate: str) -> Iterator[dict[str, Any]]:
-    """Requests at a rate per second, meanwhile; afterwards it is told what became of them."""
-    _run_load(cluster, "load", "--rate", rate, "--seconds", "3600")
+def under_load(cluster: Cluster, rate: str, node: str) -> Iterator[dict[str, Any]]:
+    """Requests at a rate per second, from a pod of that node, meanwhile; afterwards it is told what became of them."""
+    _run_load(cluster, "load", "--rate", rate, "--seconds", "3600", node=node)
     cluster.kubectl("wait", "pod/load", "--for=condition=Ready", "--timeout=120s")
     told: dict[str, Any] = {}
     try:
@@ -71,8 +71,9 @@ def under_load(cluster: Cluster, rate: str) -> Iterator[dict[str, Any]]:
         cluster.kubectl("delete", "pod/load", "--ignore-not-found", "--grace-period=1")
 
 
-def _run_load(cluster: Cluster, name: str, *arguments: str) -> None:
-    cluster.kubectl("run", name, f"--image={load_image()}", "--restart=Never", "--", URL, *arguments, "--close", "--json")
+def _run_load(cluster: Cluster, name: str, *arguments: str, node: str = "") -> None:
+    where = [f"--overrides={json.dumps({'spec': {'nodeName': node}})}"] if node else []
+    cluster.kubectl("run", name, f"--image={load_image()}", "--restart=Never", *where, "--", URL, *arguments, "--close", "--json")
 
 
 def _end_of_load(cluster: Cluster, name: str) -> Mapping[str, Any]:

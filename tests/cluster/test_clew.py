@@ -65,6 +65,9 @@ def test_every_page_is_one_whole_trace(
     assert len(traces) == REQUESTS
     record_property("first span", f"{min(span.start for span in spans.all()) / 1e9 - policy:.1f} s after kubectl apply")
     crossing = [trace for trace in traces.values() if nodes_of(trace) == set(NODES)]
+    memory = {node: clew.tracing(cluster, node)["status"]["overhead"]["memoryMiB"] for node in NODES}
+    record_property("agents' memory", f"{memory} MiB")
+    assert max(memory.values()) < 100
     record_property("traces over both nodes", f"{len(crossing)} of {len(traces)}")
     assert crossing
 

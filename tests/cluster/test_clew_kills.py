@@ -1,14 +1,17 @@
 """Programs are killed, or exchanged, while Bookinfo is under load: no request fails of it, and tracing goes on by itself.
 
-Not at fifty requests a second: two emulated processors carry about a tenth of that.
+The tests are steps of one story, and run in their order: one load goes on through the first ones. It is one request a second, of which
+five come to be: two emulated processors carry not much more.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from clew_lab.backends.query import StoredSpan
@@ -17,12 +20,12 @@ from clew_lab.nodes import clocks
 from clew_lab.nodes.machine import LabNode
 from clew_lab.pages import nodes_of, page_faults, pages
 
-from tests.cluster import clew, shop
+from tests.cluster import clew, shop, web
 from tests.cluster.received import Spans
 from tests.docs.terminal import Terminal
 from tests.figures import Record
 
-RATE = "4"
+RATE = "1"
 NODE, OTHER = "worker-1", "worker-2"
 AWAY_SECONDS = 10
 
@@ -54,11 +57,20 @@ def kill_on_node(pattern: str) -> Callable[[World], None]:
     return kill
 
 
+def leader(world: World) -> str:
+    """The pod of the operator that leads."""
+    lease = ("lease", "clew-operator", f"--namespace={clew.NAMESPACE}", "--output=jsonpath={.spec.holderIdentity}")
+    return world.cluster.kubectl("get", *lease).stdout.partition("_")[0]
+
+
+def running_operators(world: World) -> list[str]:
+    """The pods of operators that there are."""
+    of_operator = ("--selector=app.kubernetes.io/component=operator", f"--namespace={clew.NAMESPACE}")
+    return world.cluster.kubectl("get", "pods", *of_operator, "--output=jsonpath={.items[*].metadata.name}").stdout.split()
+
+
 def kill_the_leader(world: World) -> None:
-    holder = world.cluster.kubectl(
-        "get", "lease", "clew-operator", f"--namespace={clew.NAMESPACE}", "--output=jsonpath={.spec.holderIdentity}"
-    ).stdout
-    world.cluster.kubectl("delete", "pod", holder.partition("_")[0], f"--namespace={clew.NAMESPACE}", "--grace-period=0", "--force")
+    world.cluster.kubectl("delete", "pod", leader(world), f"--namespace={clew.NAMESPACE}", "--grace-period=0", "--force")
 
 
 def restart_the_apiserver(world: World) -> None:
@@ -81,12 +93,39 @@ def whole_trace_after(world: World, moment: int) -> float:
     return (world.spans.until(look)[0] - moment) / 1e9
 
 
-def exchange_the_agents(world: World) -> None:
+@dataclass
+class Load:
+    """A load that goes on, and when it began; ``end`` ends it, and tells what became of it."""
+
+    began: int
+    end: Callable[[], Mapping[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def load(world: World) -> Iterator[Load]:
+    """It begins when traces of it are whole."""
+    with ExitStack() as held:
+        began = time.time_ns()
+        told = held.enter_context(shop.under_load(world.cluster, RATE, NODE))
+        whole_trace_after(world, began)
+
+        def end() -> Mapping[str, Any]:
+            held.close()
+            return told
+
+        yield Load(began, end)
+
+
+@pytest.mark.usefixtures("load")
+def test_agents_are_exchanged_for_others(world: World, record_property: Record) -> None:
+    began = time.monotonic()
     clew.exchange(world.cluster)
+    taken = time.monotonic() - began
+    resumed = whole_trace_after(world, time.time_ns())
+    record_property("agents exchanged", f"in {taken:.0f} s; a whole trace began {resumed:.1f} s after the last one was ready")
 
 
 KILLS: dict[str, Callable[[World], None]] = {
-    "agents, for others": exchange_the_agents,
     "agent": kill_on_node("clew-agent run"),
     "operator": kill_the_leader,
     "kubelet": kill_on_node("^kubelet"),
@@ -95,15 +134,25 @@ KILLS: dict[str, Callable[[World], None]] = {
 }
 
 
+@pytest.mark.usefixtures("load")
 @pytest.mark.parametrize("what", KILLS)
-def test_no_request_fails_and_tracing_goes_on(world: World, what: str, record_property: Record) -> None:
-    with shop.under_load(world.cluster, RATE) as told:
-        whole_trace_after(world, time.time_ns())
-        moment = time.time_ns()
-        KILLS[what](world)
-        resumed = whole_trace_after(world, moment)
-    record_property(f"gone under load: {what}", f"a whole trace over both nodes began {resumed:.1f} s later; {json.dumps(told)}")
+def test_tracing_goes_on_when_it_is_killed(world: World, what: str, record_property: Record) -> None:
+    KILLS[what](world)
+    resumed = whole_trace_after(world, time.time_ns())
+    record_property(f"{what} killed", f"a whole trace over both nodes began {resumed:.1f} s later")
+
+
+def test_no_request_failed(world: World, load: Load, record_property: Record) -> None:
+    """Traces that are not whole are those of requests that an agent did not see, since it was being exchanged, or started again."""
+    told = load.end()
+    whole_trace_after(world, load.began)
+    whole = len(whole_pages(world.spans.all(), load.began))
+    record_property("through all of it", f"{json.dumps(told)}; {whole} whole traces")
     assert told["failures"] == 0
+
+
+def test_another_operator_leads(world: World) -> None:
+    web.until(lambda: leader(world) in running_operators(world))
 
 
 def test_what_an_agent_said_before_it_was_started_anew(world: World, terminal: Terminal) -> None:
@@ -114,7 +163,7 @@ def test_what_an_agent_said_before_it_was_started_anew(world: World, terminal: T
 def test_a_backend_that_is_away_loses_nothing(world: World, record_property: Record) -> None:
     """For a while that the agents' queues bridge."""
     began = time.time_ns()
-    with shop.under_load(world.cluster, RATE) as told:
+    with shop.under_load(world.cluster, RATE, NODE) as told:
         whole_trace_after(world, began)
         with world.spans.away():
             time.sleep(AWAY_SECONDS)
@@ -125,12 +174,26 @@ def test_a_backend_that_is_away_loses_nothing(world: World, record_property: Rec
 
 
 def test_a_node_that_loses_power_is_traced_again_when_it_is_back(world: World, record_property: Record) -> None:
-    """Requests that its pods had, and were sent while it was not known to be gone, fail: with Clew as without."""
+    """It is given up meanwhile, and boots with its disk. Requests that its pods had, and were sent while it was not known to be gone, fail:
+    with Clew as without."""
     node = world.nodes[OTHER]
-    with shop.under_load(world.cluster, RATE) as told:
+    node.run("sh", "-c", "echo kept > /run/clew/disk/kept; sync")
+    with shop.under_load(world.cluster, RATE, NODE) as told:
         whole_trace_after(world, time.time_ns())
-        node.power_on()  # which takes its power away before
+        node.power_off()
+        try:
+            world.cluster.kubectl("wait", f"node/{OTHER}", "--for=condition=Ready=Unknown", f"--timeout={web.PATIENCE}s")
+        finally:
+            node.power_on()
         moment = time.time_ns()
         resumed = whole_trace_after(world, moment)
-    record_property(f"{OTHER} reset", f"a whole trace over both nodes began {resumed:.0f} s later; {json.dumps(told)}")
+    record_property(f"{OTHER} without power", f"a whole trace over both nodes began {resumed:.0f} s after it was back; {json.dumps(told)}")
     assert clocks.measure(node.port).error_ns < clew.CLOCKS_NS
+    assert node.run("cat", "/run/clew/disk/kept").stdout == "kept\n"
+    assert {restarts(pod) for pod in shop.pods(world.cluster) if pod["spec"]["nodeName"] == OTHER} == {1}
+
+
+def restarts(pod: Mapping[str, Any]) -> int:
+    """How often its container was started again."""
+    (container,) = pod["status"]["containerStatuses"]
+    return int(container["restartCount"])

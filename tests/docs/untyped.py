@@ -42,7 +42,7 @@ PARSED: Mapping[str, str] = {
     "clew-lab clean --all": "it would remove what all tests use",
     'eval "$(.venv/bin/clew-lab cluster up --nodes 2)"': _GUESTS,
     'eval "$(clew-lab cluster up --nodes 2 --kernel 6.12,6.1)"': _GUESTS,
-    "clew-lab cluster node worker-2 log kubelet": "it wants a cluster of its own with a second node; tests/cluster/test_command.py has one",
+    "clew-lab cluster node worker-2 log kubelet": "it wants a second node; tests/api/test_cluster_command.py asks of a first one",
     "clew-agent run --policy FILE --pods FILE": _AGENT,
     "clew-agent run --pods FILE": _AGENT,
     "clew-agent run --exporter otlp": _AGENT,
@@ -61,7 +61,7 @@ tests are collected."""
 _BY_HAND = "tests/images/test_bookinfo.py::test_the_page_of_all_four"
 _GENERATE = "tests/unit/test_crd_generate.py::test_generate_writes_what_differs_and_then_nothing_does"
 _GIT = "tests/unit/test_lab_git_server.py::test_commits_can_be_fetched_and_reverted"
-_NODE = "tests/cluster/test_command.py::test_a_cluster_is_brought_up_with_a_real_node_and_ended_without_a_trace"
+_NODE = "tests/api/test_cluster_command.py::test_a_cluster_is_brought_up_with_a_real_node_and_ended_without_a_trace"
 
 ELSEWHERE: Mapping[str, str] = {
     "python -m clew_crds.generate": _GENERATE,
