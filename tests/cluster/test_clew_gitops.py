@@ -11,7 +11,7 @@ from clew_lab.git_server import serve_repository
 
 from tests.api.flux import Flux, manifests
 from tests.api.operators import Document, rig
-from tests.cluster import clew, shop
+from tests.cluster import clew
 from tests.cluster.received import Spans
 
 NODES = ("worker-1", "worker-2")
@@ -42,19 +42,18 @@ def applied(flux: Flux, revision: str) -> None:
     flux.judged(revision, "True", "ReconciliationSucceeded")
 
 
-def recorded(cluster: Cluster, spans: Spans, function: str, other: str) -> None:
-    """Of requests from now on, both kernels record the one function, and not the other."""
+def recorded(spans: Spans, function: str, other: str) -> None:
+    """Of requests from now on, the kubelets' probes, both kernels record the one function, and not the other."""
     since = time.time_ns()
-    shop.load(cluster, "committed", "--rate", "2", "--seconds", "5")
     for node in NODES:
         spans.await_function(function, node, since)
     assert not [span for span in spans.all() if span.name == other and span.start > since]
 
 
-def test_a_commit_reaches_the_kernels_and_its_revert_too(cluster: Cluster, flux: Flux, spans: Spans) -> None:
-    applied(flux, flux.commit(policy("vfs_read")))
-    recorded(cluster, spans, "vfs_read", "vfs_open")
-    applied(flux, flux.commit(policy("vfs_open")))
-    recorded(cluster, spans, "vfs_open", "vfs_read")
+def test_a_commit_reaches_the_kernels_and_its_revert_too(flux: Flux, spans: Spans) -> None:
+    applied(flux, flux.commit(policy("security_socket_sendmsg")))
+    recorded(spans, "security_socket_sendmsg", "tcp_sendmsg_locked")
+    applied(flux, flux.commit(policy("tcp_sendmsg_locked")))
+    recorded(spans, "tcp_sendmsg_locked", "security_socket_sendmsg")
     applied(flux, flux.revert())
-    recorded(cluster, spans, "vfs_read", "vfs_open")
+    recorded(spans, "security_socket_sendmsg", "tcp_sendmsg_locked")
