@@ -1,7 +1,7 @@
 """Programs are killed, or exchanged, while Bookinfo is under load: no request fails of it, and tracing goes on by itself.
 
-The tests are steps of one story, and run in their order: one load goes on through the first ones. It is one request a second, of which
-five come to be: two emulated processors carry not much more.
+The tests are steps of one story, and run in their order: one load goes on through the first ones. It is one request in two seconds, each of
+four or five services: what is started again takes an emulated processor for a minute, and requests must have something left.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from clew_lab.backends.query import StoredSpan
 from clew_lab.cluster import Cluster
-from clew_lab.nodes import clocks
 from clew_lab.nodes.machine import LabNode
 from clew_lab.pages import nodes_of, page_faults, pages
 
@@ -25,8 +24,8 @@ from tests.cluster.received import Spans
 from tests.docs.terminal import Terminal
 from tests.figures import Record
 
-RATE = "1"
-NODE, OTHER = "worker-1", "worker-2"
+RATE = "0.5"
+NODE = "worker-1"
 AWAY_SECONDS = 10
 
 pytestmark = pytest.mark.usefixtures("policy")
@@ -171,29 +170,3 @@ def test_a_backend_that_is_away_loses_nothing(world: World, record_property: Rec
     world.spans.until(lambda seen: len(whole_pages(seen, began)) == told["requests"])
     record_property("backend away", f"{AWAY_SECONDS} s; {json.dumps(told)}; no trace lost")
     assert told["failures"] == 0
-
-
-def test_a_node_that_loses_power_is_traced_again_when_it_is_back(world: World, record_property: Record) -> None:
-    """It is given up meanwhile, and boots with its disk. Requests that its pods had, and were sent while it was not known to be gone, fail:
-    with Clew as without."""
-    node = world.nodes[OTHER]
-    node.run("sh", "-c", "echo kept > /run/clew/disk/kept; sync")
-    with shop.under_load(world.cluster, RATE, NODE) as told:
-        whole_trace_after(world, time.time_ns())
-        node.power_off()
-        try:
-            world.cluster.kubectl("wait", f"node/{OTHER}", "--for=condition=Ready=Unknown", f"--timeout={web.PATIENCE}s")
-        finally:
-            node.power_on()
-        moment = time.time_ns()
-        resumed = whole_trace_after(world, moment)
-    record_property(f"{OTHER} without power", f"a whole trace over both nodes began {resumed:.0f} s after it was back; {json.dumps(told)}")
-    assert clocks.measure(node.port).error_ns < clew.CLOCKS_NS
-    assert node.run("cat", "/run/clew/disk/kept").stdout == "kept\n"
-    assert {restarts(pod) for pod in shop.pods(world.cluster) if pod["spec"]["nodeName"] == OTHER} == {1}
-
-
-def restarts(pod: Mapping[str, Any]) -> int:
-    """How often its container was started again."""
-    (container,) = pod["status"]["containerStatuses"]
-    return int(container["restartCount"])
