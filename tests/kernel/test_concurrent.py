@@ -13,7 +13,7 @@ from tests.kernel.spans import CLIENT, SERVER, Seen
 pytestmark = pytest.mark.limit(900)
 
 CONNECTIONS = 64
-REQUESTS = 5_000
+REQUESTS = 2_500
 WHOLE = 0.99
 SILENCE = 15.0
 
