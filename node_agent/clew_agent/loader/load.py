@@ -123,15 +123,18 @@ class Loader:
         key = key_of(source) if self.cache else ""
         if self.cache and (found := self.cache.find(key)):
             return found
-        child = subprocess.run(
-            [sys.executable, "-m", "clew_agent.loader.compiler"],
-            input=source.encode(),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_TIMEOUT,
-            check=False,
-        )
+        try:
+            child = subprocess.run(
+                [sys.executable, "-m", "clew_agent.loader.compiler"],
+                input=source.encode(),
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_TIMEOUT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise LoadError(f"the programs could not be compiled: the compiler had not ended after {_TIMEOUT:g} s") from error
         try:
             if child.returncode:
                 raise CompiledError(child.stderr.strip()[-_SAID:] or f"the compiler ended with status {child.returncode}")
@@ -162,7 +165,8 @@ def _bring_in(
         for code in compiled.programs:
             made.programs[code.name] = _load(code, _way(code.name, request), descriptors, compiled.license, type_number)
         for array, name in request.tail_calls.items():
-            syscalls.update(maps[array], bytes(4), made.programs[name].to_bytes(4, sys.byteorder))
+            with _hooking(array):
+                syscalls.update(maps[array], bytes(4), made.programs[name].to_bytes(4, sys.byteorder))
     for name, program in made.programs.items():
         kind, _, place = _way(name, request)
         if place:
