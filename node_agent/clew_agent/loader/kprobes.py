@@ -5,12 +5,11 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
-import platform
 import struct
 from pathlib import Path
 
-_LIBC = ctypes.CDLL(None, use_errno=True)
-_NUMBER = {"x86_64": 298, "aarch64": 241}
+from clew_agent.loader.syscalls import system_call
+
 _PMU = Path("/sys/bus/event_source/devices/kprobe")
 _ATTRIBUTES = struct.Struct("=IIQQQQQIIQQ")  # struct perf_event_attr up to config2
 _ENABLE, _SET_BPF = 0x2400, 0x40042408  # PERF_EVENT_IOC_ENABLE and PERF_EVENT_IOC_SET_BPF
@@ -27,14 +26,8 @@ def attach_kprobe(program: int, function: str, *, returns: bool) -> int:
     kind = int((_PMU / "type").read_text())
     attributes = _ATTRIBUTES.pack(kind, _ATTRIBUTES.size, config, 0, 0, 0, 0, 0, 0, ctypes.addressof(name), 0)
     buffer = ctypes.create_string_buffer(attributes, len(attributes))
-    number = _NUMBER.get(platform.machine())
-    if number is None:
-        raise OSError(0, f"the perf_event_open system call's number on {platform.machine()} is not known")
     # An event of the probe itself, not of a process or a processor: on whichever it is opened, the program runs for all.
-    event = int(_LIBC.syscall(number, buffer, -1, 0, -1, _CLOSE_ON_EXEC))
-    if event < 0:
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error))
+    event = system_call("perf_event_open", buffer, -1, 0, -1, _CLOSE_ON_EXEC)
     try:
         fcntl.ioctl(event, _SET_BPF, program)
         fcntl.ioctl(event, _ENABLE, 0)

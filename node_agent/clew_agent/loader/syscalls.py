@@ -14,7 +14,7 @@ from enum import IntEnum
 from pathlib import Path
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
-_NUMBER = {"x86_64": 321, "aarch64": 280}
+_NUMBERS = {"bpf": {"x86_64": 321, "aarch64": 280}, "perf_event_open": {"x86_64": 298, "aarch64": 241}}
 
 _MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE = 0, 1, 2, 3
 _PROG_LOAD, _PROG_ATTACH, _RAW_TRACEPOINT_OPEN, _BTF_LOAD, _LINK_CREATE = 5, 8, 17, 18, 28
@@ -50,17 +50,21 @@ class VerifierError(OSError):
     said: str = ""
 
 
-def _bpf(command: int, attributes: bytes) -> int:
-    number = _NUMBER.get(platform.machine())
+def system_call(name: str, *arguments: object) -> int:
+    """A system call that libc has no function for. Returns what the kernel does; raises ``OSError``."""
+    number = _NUMBERS[name].get(platform.machine())
     if number is None:
-        raise OSError(f"the bpf system call's number on {platform.machine()} is not known")
-    size = max(len(attributes), 128)
-    buffer = ctypes.create_string_buffer(attributes, size)
-    result: int = _LIBC.syscall(number, command, buffer, size)
+        raise OSError(f"the {name} system call's number on {platform.machine()} is not known")
+    result: int = _LIBC.syscall(number, *arguments)
     if result < 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
     return result
+
+
+def _bpf(command: int, attributes: bytes) -> int:
+    size = max(len(attributes), 128)
+    return system_call("bpf", command, ctypes.create_string_buffer(attributes, size), size)
 
 
 def _element(map_descriptor: int, key: bytes, value: ctypes.Array[ctypes.c_char], flags: int) -> tuple[bytes, ctypes.Array[ctypes.c_char]]:
