@@ -31,13 +31,27 @@ from clew_lab.pages import nodes_of, page_faults, pages
 from clew_lab.store import NotBuilt
 from clew_lab.traces import INTERNAL
 
-__all__ = ["main", "verdict"]
+__all__ = ["REQUESTS", "main", "typed", "verdict"]
 
-_PATIENCE_SECONDS = 600
 _TRACES_SECONDS = 60.0
 _LOOK_SECONDS = 1.0
 _SPANS, _PAGE = CHECKOUT / "build/demo.jsonl", CHECKOUT / "build/demo.html"
 _URL = "http://productpage.bookinfo:9080/productpage"
+REQUESTS = 10
+"""How many requests are sent, if nothing else is asked for."""
+_PATIENCE = "--timeout=600s"
+_SETTINGS = ("--set", "agent.sysAdmin=true,operator.replicas=1", "--set", "otlp.endpoint=http://jaeger.observability:4318")
+_INSTALL: Sequence[Sequence[str]] = (
+    ("helm", "install", "clew", "charts/clew", "-n", "clew-system", "--create-namespace", *_SETTINGS),
+    ("kubectl", "apply", "-k", "examples/bookinfo/manifests"),
+    ("kubectl", "wait", "-n", "bookinfo", "deployments", "--all", "--for=condition=Available", _PATIENCE),
+    ("kubectl", "rollout", "status", "-n", "clew-system", "daemonset/clew-agent", _PATIENCE),
+)
+_TRACE: Sequence[Sequence[str]] = (
+    ("kubectl", "apply", "-f", "examples/bookinfo.yaml"),
+    ("kubectl", "wait", "-f", "examples/bookinfo.yaml", "--for=condition=Ready", _PATIENCE),
+    ("kubectl", "get", "tracingpolicies.clew.dev"),
+)
 
 
 class DemoError(RuntimeError):
@@ -69,6 +83,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def typed(requests: int = REQUESTS) -> list[str]:
+    """Return all that the demo types, in this order."""
+    return [" ".join(argv) for argv in (*_INSTALL, *_TRACE, _load(requests))]
+
+
 def verdict(traces: Mapping[str, Sequence[StoredSpan]], requests: int, clocks_ns: int) -> tuple[list[str], list[str]]:
     """Identifiers of the whole traces, oldest first, and what to say about all of them, a line each."""
     faults = {trace: page_faults(spans, clocks_ns) for trace, spans in traces.items()}
@@ -86,20 +105,16 @@ def verdict(traces: Mapping[str, Sequence[StoredSpan]], requests: int, clocks_ns
 
 def _play(cluster: Cluster, clock: _Clock, requests: int) -> None:
     """What a user does: install, deploy, trace, and see it go out; then requests come."""
-    patience = f"--timeout={_PATIENCE_SECONDS}s"
-    chart, example = "charts/clew", "examples/bookinfo"
-    settings = ("--set", "agent.sysAdmin=true", "--set", "otlp.endpoint=http://jaeger.observability:4318")
-    _type(cluster, "helm", "install", "clew", chart, "-n", "clew-system", "--create-namespace", *settings)
-    _type(cluster, "kubectl", "apply", "-k", f"{example}/manifests")
-    _type(cluster, "kubectl", "wait", "-n", "bookinfo", "deployments", "--all", "--for=condition=Available", patience)
-    _type(cluster, "kubectl", "rollout", "status", "-n", "clew-system", "daemonset/clew-agent", patience)
+    _type(cluster, *_INSTALL)
     clock.say("Clew and Bookinfo run; nothing is traced yet")
-    _type(cluster, "kubectl", "apply", "-f", f"{example}.yaml")
-    _type(cluster, "kubectl", "wait", "-f", f"{example}.yaml", "--for=condition=Ready", patience)
-    _type(cluster, "kubectl", "get", "tracingpolicies.clew.dev")
+    _type(cluster, *_TRACE)
     clock.say(f"the policy is in force on both nodes; {requests} requests")
-    rate = ("--rate", "2", "--seconds", str(requests / 2), "--close")
-    _type(cluster, "kubectl", "run", "load", f"--image={load_image()}", "--restart=Never", "--attach", "--rm", "--quiet", "--", _URL, *rate)
+    _type(cluster, _load(requests))
+
+
+def _load(requests: int) -> Sequence[str]:
+    rate = ("--rate", "1", "--seconds", str(requests), "--close")
+    return ("kubectl", "run", "load", f"--image={load_image()}", "--restart=Never", "--attach", "--rm", "--quiet", "--", _URL, *rate)
 
 
 def _judge(jaeger: Jaeger, cluster: Cluster, requests: int) -> list[str]:
@@ -142,10 +157,11 @@ def _show(whole: Sequence[str], show: int) -> None:
     print(f"\nAll traces as a page: {_PAGE.as_uri()}", flush=True)
 
 
-def _type(cluster: Cluster, *argv: str) -> None:
-    """Print a command as it would be typed, and run it."""
-    print(f"$ {' '.join(argv)}", flush=True)
-    subprocess.run(argv, cwd=CHECKOUT, env=cluster.environment, check=True)
+def _type(cluster: Cluster, *commands: Sequence[str]) -> None:
+    """Print each command as it would be typed, and run it."""
+    for argv in commands:
+        print(f"$ {' '.join(argv)}", flush=True)
+        subprocess.run(argv, cwd=CHECKOUT, env=cluster.environment, check=True)
 
 
 def _clew(*arguments: str) -> None:
@@ -164,7 +180,7 @@ class _Clock:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="clew-lab demo", description="Two nodes, four services, one policy, traces down into the kernel.")
-    parser.add_argument("--requests", type=int, default=20, help="how many requests are sent (default 20)")
+    parser.add_argument("--requests", type=int, default=REQUESTS, help=f"how many requests are sent (default {REQUESTS})")
     parser.add_argument("--show", type=int, default=1, help="how many of the traces to print (default 1)")
     return parser
 

@@ -65,10 +65,19 @@ def under_load(cluster: Cluster, rate: str, node: str) -> Iterator[dict[str, Any
     told: dict[str, Any] = {}
     try:
         yield told
-        cluster.kubectl("exec", "load", "--", "python3", "-c", "import os, signal; os.kill(1, signal.SIGTERM)")
+        cluster.kubectl(*_in_load("import os, signal; os.kill(1, signal.SIGTERM)"))
         told.update(_end_of_load(cluster, "load"))
     finally:
         cluster.kubectl("delete", "pod/load", "--ignore-not-found", "--grace-period=1")
+
+
+def load_obeys(cluster: Cluster) -> bool:
+    """Whether commands can be run in the pod of the load: its kubelet, its runtime and the API server are there."""
+    return cluster.kubectl(*_in_load(""), check=False).returncode == 0
+
+
+def _in_load(code: str) -> tuple[str, ...]:
+    return ("exec", "load", "--", "python3", "-c", code)
 
 
 def _run_load(cluster: Cluster, name: str, *arguments: str, node: str = "") -> None:

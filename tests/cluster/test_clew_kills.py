@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from clew_lab.backends.query import StoredSpan
 from clew_lab.cluster import Cluster
+from clew_lab.nodes import clocks
 from clew_lab.nodes.machine import LabNode
 from clew_lab.pages import nodes_of, page_faults, pages
 
@@ -25,8 +26,11 @@ from tests.docs.terminal import Terminal
 from tests.figures import Record
 
 RATE = "0.5"
-NODE = "worker-1"
+NODE, OTHER = "worker-1", "worker-2"
 AWAY_SECONDS = 10
+BOOT_SECONDS = 900
+"""An emulated processor boots, and starts half of Bookinfo, an agent and what Kubernetes needs, at once."""
+AGAIN = 10
 
 pytestmark = pytest.mark.usefixtures("policy")
 
@@ -83,13 +87,13 @@ def whole_pages(seen: list[StoredSpan], since: int) -> list[list[StoredSpan]]:
     return [trace for trace in pages(seen, since).values() if not page_faults(trace, clew.CLOCKS_NS)]
 
 
-def whole_trace_after(world: World, moment: int) -> float:
+def whole_trace_after(world: World, moment: int, patience: float = web.PATIENCE) -> float:
     """Wait for a whole trace that began on both nodes after a moment; the seconds between."""
 
     def look(seen: list[StoredSpan]) -> list[int]:
         return sorted(trace[0].start for trace in whole_pages(seen, moment) if len(nodes_of(trace)) == 2)
 
-    return (world.spans.until(look)[0] - moment) / 1e9
+    return (world.spans.until(look, patience)[0] - moment) / 1e9
 
 
 @dataclass
@@ -136,9 +140,12 @@ KILLS: dict[str, Callable[[World], None]] = {
 @pytest.mark.usefixtures("load")
 @pytest.mark.parametrize("what", KILLS)
 def test_tracing_goes_on_when_it_is_killed(world: World, what: str, record_property: Record) -> None:
+    killed = time.monotonic()
     KILLS[what](world)
     resumed = whole_trace_after(world, time.time_ns())
-    record_property(f"{what} killed", f"a whole trace over both nodes began {resumed:.1f} s later")
+    web.until(lambda: shop.load_obeys(world.cluster))
+    back = time.monotonic() - killed
+    record_property(f"{what} killed", f"a whole trace over both nodes began {resumed:.1f} s later; all was back after {back:.0f} s")
 
 
 def test_no_request_failed(world: World, load: Load, record_property: Record) -> None:
@@ -170,3 +177,47 @@ def test_a_backend_that_is_away_loses_nothing(world: World, record_property: Rec
     world.spans.until(lambda seen: len(whole_pages(seen, began)) == told["requests"])
     record_property("backend away", f"{AWAY_SECONDS} s; {json.dumps(told)}; no trace lost")
     assert told["failures"] == 0
+
+
+def test_a_node_that_loses_power_is_traced_again_when_it_is_back(world: World, record_property: Record) -> None:
+    """It is given up meanwhile, and boots with its disk. What needs its pods fails until they are ready: with Clew as without."""
+    cluster, node = world.cluster, world.nodes[OTHER]
+    node.run("sh", "-c", "echo kept > /run/clew/disk/kept; sync")
+    with shop.under_load(cluster, RATE, NODE) as told:
+        whole_trace_after(world, time.time_ns())
+        node.power_off()
+        try:
+            cluster.kubectl("wait", f"node/{OTHER}", "--for=condition=Ready=Unknown", f"--timeout={web.PATIENCE}s")
+        finally:
+            node.power_on()
+        moment = time.time_ns()
+        resumed = whole_trace_after(world, moment, BOOT_SECONDS)
+        web.until(lambda: all(restarts(pod) == 1 and is_ready(pod) for pod in on_node(shop.pods(cluster), OTHER)), BOOT_SECONDS)
+        back = (time.time_ns() - moment) / 1e9
+    record_property(
+        f"{OTHER} without power", f"a whole trace over both nodes began {resumed:.0f} s after; all pods ready after {back:.0f} s"
+    )
+    record_property(f"load while {OTHER} was away", json.dumps(told))
+    assert clocks.measure(node.port).error_ns < clew.CLOCKS_NS
+    assert node.run("cat", "/run/clew/disk/kept").stdout == "kept\n"
+    began = time.time_ns()
+    again = shop.load(cluster, "again", "--rate", RATE, "--seconds", str(AGAIN / float(RATE)))
+    assert (again["requests"], again["failures"]) == (AGAIN, 0)
+    assert world.spans.until(lambda seen: len(whole_pages(seen, began)) == AGAIN)
+
+
+def on_node(pods: list[Mapping[str, Any]], node: str) -> list[Mapping[str, Any]]:
+    """Those of a node; never none."""
+    found = [pod for pod in pods if pod["spec"]["nodeName"] == node]
+    assert found
+    return found
+
+
+def restarts(pod: Mapping[str, Any]) -> int:
+    """How often its container was started again."""
+    (container,) = pod["status"]["containerStatuses"]
+    return int(container["restartCount"])
+
+
+def is_ready(pod: Mapping[str, Any]) -> bool:
+    return any((one["type"], one["status"]) == ("Ready", "True") for one in pod["status"]["conditions"])

@@ -1,4 +1,7 @@
-"""Nodes in trouble: cut off, without power, with a program that was killed; and how they come back."""
+"""Nodes in trouble: cut off, with a program that was killed; and how they come back.
+
+One that loses power does so under Clew and load, in test_clew_kills.py.
+"""
 
 import json
 
@@ -20,10 +23,6 @@ def pods(cluster: Cluster) -> None:
 def ready(cluster: Cluster, status: str) -> None:
     """Wait until the node says so, or the control plane of it."""
     cluster.kubectl("wait", f"node/{NODE}", f"--for=condition=Ready={status}", f"--timeout={web.PATIENCE}s")
-
-
-def boot_id(cluster: Cluster) -> str:
-    return cluster.kubectl("get", "node", NODE, "--output=jsonpath={.status.nodeInfo.bootID}").stdout
 
 
 def restarts(cluster: Cluster) -> int:
@@ -65,20 +64,3 @@ def test_a_program_that_is_killed_is_started_again_and_pods_do_not_notice(
     assert web.ask(cluster, web.pod_on(OTHER), url) == web.pod_on(NODE)
     until(lambda: cluster.kubectl("exec", web.pod_on(NODE), "--", "true", check=False).returncode == 0)
     assert restarts(cluster) == 0
-
-
-def test_a_node_without_power_is_given_up_and_boots_with_its_disk(cluster: Cluster, nodes: dict[str, LabNode]) -> None:
-    before = boot_id(cluster)
-    nodes[NODE].run("sh", "-c", "echo kept > /run/clew/disk/kept; sync")
-    nodes[NODE].power_off()
-    try:
-        ready(cluster, "Unknown")
-    finally:
-        nodes[NODE].power_on()
-    until(lambda: boot_id(cluster) != before)
-    ready(cluster, "True")
-    until(lambda: restarts(cluster) == 1)
-    pod_is_ready(cluster)
-    assert nodes[NODE].run("cat", "/run/clew/disk/kept").stdout == "kept\n"
-    assert restarts(cluster) == 1
-    web.await_answer(cluster, web.pod_on(OTHER), f"http://{web.service_of(NODE)}/", web.pod_on(NODE))

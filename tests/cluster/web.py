@@ -41,9 +41,9 @@ def await_answer(cluster: Cluster, pod: str, url: str, answer: str) -> None:
     until(lambda: cluster.kubectl("exec", pod, "--", "wget", "-qO-", "-T", "5", url, check=False).stdout.strip() == answer)
 
 
-def until(holds: Callable[[], bool]) -> None:
-    """Wait for something of which nobody sends word."""
-    deadline = time.monotonic() + PATIENCE
+def until(holds: Callable[[], bool], patience: float = PATIENCE) -> None:
+    """Wait for something of which nobody sends word, for so many seconds."""
+    deadline = time.monotonic() + patience
     while not holds():
         assert time.monotonic() < deadline, "it has not come to hold"
         time.sleep(1)

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from clew_lab import demo
 
 from tests.docs.commands import CHECKOUT, hidden, is_begun_by, mentioned, pages, typed
 from tests.docs.parsers import MAINS, parse
@@ -38,7 +39,7 @@ def calls(name: str) -> Iterator[str]:
 
 
 DOCUMENTED = frozenset([*calls("documented"), *calls("documented_to_go_on")])
-PLAYED = frozenset(command for page in calls("Stage") for command in typed(PAGES[f"docs/{page}"]))
+PLAYED = frozenset(command for page in calls("Stage") for command in typed(PAGES[f"docs/{page}"])) | set(demo.typed())
 
 
 @pytest.mark.parametrize("page", PAGES)
