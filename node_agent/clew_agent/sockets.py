@@ -8,7 +8,6 @@ What was under way on such a connection is not known: the programs wait for a me
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import logging
 import os
@@ -22,10 +21,9 @@ from pathlib import Path
 
 from clew_agent.kernel_settings import pack
 from clew_agent.loader.syscalls import map_info, update
+from clew_agent.system_call import system_call
 
 _LOG = logging.getLogger("clew.sockets")
-_LIBC = ctypes.CDLL(None, use_errno=True)
-_PIDFD_GETFD = 438  # the same on every machine
 _SO_PROTOCOL, _SO_COOKIE = 38, 57
 _TCP_ESTABLISHED = 1
 _FIRST_ID = 1 << 47  # the programs number theirs from 1
@@ -62,11 +60,12 @@ class Adopter:
                 if inode in seen:
                     continue
                 seen.add(inode)
-                copy = _LIBC.syscall(_PIDFD_GETFD, pidfd, number, 0)
-                if copy < 0:
-                    if ctypes.get_errno() == errno.EBADF:
+                try:
+                    copy = system_call("pidfd_getfd", pidfd, number, 0)
+                except OSError as error:
+                    if error.errno == errno.EBADF:  # it has been closed since
                         continue
-                    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+                    raise
                 with closing(socket.socket(fileno=copy)) as found:
                     self._adopt_socket(found, listening, pod)
         finally:

@@ -55,7 +55,10 @@ def test_only_a_counted_guest_counts(tmp_path: Path) -> None:
     image = Image(tmp_path, {"6.1": "6.1.0-50-amd64"})
     counted = virtme_argv(image, GuestOptions("6.1", counted=True), Path("/run/g"))
     assert counted[counted.index("-icount") + 1] == "shift=0"
-    assert "-icount" not in virtme_argv(image, SIX_ONE, Path("/run/g"))
+    assert "-cpu" not in counted
+    usual = virtme_argv(image, SIX_ONE, Path("/run/g"))
+    assert "-icount" not in usual
+    assert usual[usual.index("-cpu") + 1] == "max,-erms,-fsrm"
 
 
 def test_output_and_exit_status_come_back(

@@ -8,7 +8,7 @@ import os
 import struct
 from pathlib import Path
 
-from clew_agent.loader.syscalls import system_call
+from clew_agent.system_call import system_call
 
 _PMU = Path("/sys/bus/event_source/devices/kprobe")
 _ATTRIBUTES = struct.Struct("=IIQQQQQIIQQ")  # struct perf_event_attr up to config2

@@ -6,15 +6,12 @@ Libraries that wrap it bring a compiler or libbpf's own loader with them; a few 
 from __future__ import annotations
 
 import ctypes
-import os
-import platform
 import struct
 from collections.abc import Container
 from enum import IntEnum
 from pathlib import Path
 
-_LIBC = ctypes.CDLL(None, use_errno=True)
-_NUMBERS = {"bpf": {"x86_64": 321, "aarch64": 280}, "perf_event_open": {"x86_64": 298, "aarch64": 241}}
+from clew_agent.system_call import system_call
 
 _MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE = 0, 1, 2, 3
 _PROG_LOAD, _PROG_ATTACH, _RAW_TRACEPOINT_OPEN, _BTF_LOAD, _LINK_CREATE = 5, 8, 17, 18, 28
@@ -48,18 +45,6 @@ class VerifierError(OSError):
     """The kernel did not load a program; ``said`` is what the verifier said of it, its end last."""
 
     said: str = ""
-
-
-def system_call(name: str, *arguments: object) -> int:
-    """A system call that libc has no function for. Returns what the kernel does; raises ``OSError``."""
-    number = _NUMBERS[name].get(platform.machine())
-    if number is None:
-        raise OSError(f"the {name} system call's number on {platform.machine()} is not known")
-    result: int = _LIBC.syscall(number, *arguments)
-    if result < 0:
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error))
-    return result
 
 
 def _bpf(command: int, attributes: bytes) -> int:
