@@ -146,10 +146,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         found.steps["both nodes Ready, control plane included"] = [time.monotonic() - began]
         _say("both nodes are Ready")
         terminal = Terminal(cluster.folder / "typed", cluster.environment)
-        shop.start(terminal)
+        shop.start(cluster, terminal)
         cluster.kubectl("run", "load", f"--image={load_image()}", "--restart=Never", "--command", "--", *_WAIT)
         cluster.kubectl("wait", "pod/load", "--for=condition=Ready", f"--timeout={web.PATIENCE}s")
-        found.steps["helm install to Ready"] = [clew.install(terminal, _start_sink(cluster))]
+        found.steps["helm install to Ready"] = [clew.install(terminal, _start_sink(cluster), clew.SETTINGS)]
         _say("Bookinfo and Clew run")
         bench = _Bench(cluster, asked.seconds, found)
         for number in range(asked.rounds):

@@ -40,9 +40,9 @@ def terminal(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Term
 
 
 @pytest.fixture(scope="package")
-def bookinfo(terminal: Terminal) -> None:
+def bookinfo(cluster: Cluster, terminal: Terminal) -> None:
     """All pods of the application, ready; `test_clew_uninstall.py` takes them away."""
-    shop.start(terminal)
+    shop.start(cluster, terminal)
 
 
 @pytest.fixture(scope="package")

@@ -11,6 +11,7 @@ from typing import Any
 from clew_lab.cluster import Cluster
 from clew_lab.images.bookinfo import load_image
 
+from tests.cluster.web import until
 from tests.docs.terminal import Terminal
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -32,10 +33,16 @@ while True:
 URL = "http://productpage.bookinfo:9080/productpage"
 
 
-def start(terminal: Terminal) -> None:
-    """Have all its pods ready, as the docs say."""
+def start(cluster: Cluster, terminal: Terminal) -> None:
+    """Have all its pods ready, as the docs say, and its Services lead to them, which they do some time later."""
     terminal.documented("kubectl apply -k examples/bookinfo/manifests")
     terminal.documented("kubectl wait --namespace bookinfo deployments --all --for=condition=Available --timeout=5m", {"5m": "10m"})
+    until(lambda: bool(page := ask(cluster, "productpage", "/productpage", check=False)) and "Sorry" not in page)
+
+
+def ask(cluster: Cluster, service: str, path: str, check: bool = True) -> str:
+    """What a service answers, by way of the API server; without `check` nothing, where it does not."""
+    return cluster.kubectl("get", "--raw", f"/api/v1/namespaces/bookinfo/services/{service}:9080/proxy{path}", check=check).stdout
 
 
 def stop(cluster: Cluster) -> None:

@@ -13,23 +13,18 @@ REQUESTS = 100
 pytestmark = pytest.mark.usefixtures("bookinfo")
 
 
-def asked(cluster: Cluster, service: str, path: str) -> str:
-    """What a service answers, by way of the API server."""
-    return cluster.kubectl("get", "--raw", f"/api/v1/namespaces/bookinfo/services/{service}:9080/proxy{path}").stdout
-
-
 def test_three_pods_are_on_each_node(cluster: Cluster) -> None:
     assert Counter(pod["spec"]["nodeName"] for pod in shop.pods(cluster)) == {"worker-1": 3, "worker-2": 3}
 
 
 def test_the_page_is_whole(cluster: Cluster) -> None:
-    page = asked(cluster, "productpage", "/productpage?id=0")
+    page = shop.ask(cluster, "productpage", "/productpage?id=0")
     assert "<h1>The Comedy of Errors</h1>" in page
     assert page.count("<blockquote>") == 2
 
 
 def test_each_version_of_reviews_answers_in_its_own_way(cluster: Cluster) -> None:
-    answers = [json.loads(asked(cluster, "reviews", "/reviews/0")) for _ in range(40)]
+    answers = [json.loads(shop.ask(cluster, "reviews", "/reviews/0")) for _ in range(40)]
     ratings = {answer["version"]: [review.get("rating") for review in answer["reviews"]] for answer in answers}
     assert ratings == {
         "v1": [None, None],
