@@ -35,14 +35,14 @@ def converse(rig: Rig, record: Record, pods: tuple[LabPod, LabPod], requests: in
     addresses = [str(server.address), str(server.address6)]
     serving = rig.start(server, PEER.name, "serve", *common, *options, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     server.wait_listening(PORT)
-    sending = rig.start(client, PEER.name, "send", *common, *addresses, *options, stderr=subprocess.PIPE)
-    _, client_said = sending.communicate()
+    sending = rig.start(client, PEER.name, "send", *common, *addresses, *options, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    again, client_said = sending.communicate()
     server_said, server_failed = serving.communicate()
     assert (sending.returncode, serving.returncode) == (0, 0), f"{server_failed}\n{client_said}"
     counts = Counter[str](json.loads(server_said))
     counted = rig.await_counters(before, lambda counted: counted["kernel_injected"] >= counts["added"])
     kernel = {name: counted[name] for name in counted if name.startswith("kernel_")}
-    record("conversations", f"seed {seed}: {dict(counts)}, {kernel} in {time.monotonic() - begun:.0f} s")
+    record("conversations", f"seed {seed}: {dict(counts)}, {kernel}, {int(again)} EAGAIN in {time.monotonic() - begun:.0f} s")
     return counts, counted
 
 

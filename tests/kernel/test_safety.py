@@ -2,12 +2,14 @@
 
 import os
 import signal
+import socket
+import subprocess
 import sys
 
 import pytest
 from clew_agent.fionread import has_fault
 from clew_lab.load import closed_loop, get
-from clew_lab.pods import LabPod
+from clew_lab.pods import NODE_ADDRESS, LabPod
 
 from tests.kernel.recorder import ANSWER
 from tests.kernel.rig import PORT, SERVICES, Rig, bpftool
@@ -20,6 +22,7 @@ AWAY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 OPENED = 200
 OVERFLOW = 120  # requests of that many: more than the ring holds
 MOST_WALKED = 600_000
+SIGNALS = 5
 
 
 def members(table: str) -> int:
@@ -114,6 +117,29 @@ def test_bytes_that_wait(rig: Rig) -> None:
     assert asked.stdout == f"{len(ANSWER)}\n"
     corrected = rig.counters()["kernel_fionread_corrected"] - before["kernel_fionread_corrected"]
     assert corrected == has_fault()
+
+
+def interrupted(rig: Rig, namespace: str) -> str:
+    """What comes of a blocking wait for an answer, which signals interrupt, in a pod of that namespace."""
+    with socket.create_server((str(NODE_ADDRESS), 0)) as server:
+        host, port = server.getsockname()
+        with (
+            rig.start(rig.pod(namespace), "interrupted.py", host, str(port), stdout=subprocess.PIPE) as process,
+            server.accept()[0] as connection,
+        ):
+            connection.recv(1 << 16)
+            assert process.stdout is not None
+            for number, line in enumerate(process.stdout, 1):
+                if line != "signal\n":
+                    return str(line.strip())
+                if number == SIGNALS:
+                    connection.sendall(ANSWER)
+    raise AssertionError("it ended without a word")
+
+
+def test_a_signal_ends_a_blocking_wait_on_a_socket_in_the_table(rig: Rig) -> None:
+    """A flaw of kernels (``tcp_bpf_recvmsg``) that docs/safety.md tells of: where this fails, it has been mended."""
+    assert {namespace: interrupted(rig, namespace) for namespace in ("elsewhere", "plain")} == {"elsewhere": "answered", "plain": "EAGAIN"}
 
 
 def test_what_stays_in_the_kernel(rig: Rig) -> None:

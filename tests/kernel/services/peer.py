@@ -34,11 +34,21 @@ class Reader:
         self.connection = connection
         self.place = place
         self.data = bytearray()
+        self.again = 0
+
+    def receive(self) -> bytes:
+        """Some bytes; none at the end. What blocks may say EAGAIN, by a flaw of kernels that docs/safety.md tells of."""
+        while True:
+            try:
+                return self.connection.recv(1 << 16)
+            except BlockingIOError:
+                self.again += 1
+                await_event(self.connection, select.POLLIN, "the peer says no more")
 
     def have(self, count: int) -> bytes:
         """The next `count` bytes, which stay."""
         while len(self.data) < count:
-            part = self.connection.recv(1 << 16)
+            part = self.receive()
             if not part:
                 raise Mismatch(f"{self.place}: the connection ended after {bytes(self.data)!r}")
             self.data += part
@@ -55,7 +65,7 @@ class Reader:
 
     def end(self) -> None:
         """The peer has nothing more to say."""
-        rest = bytes(self.data) or self.connection.recv(1 << 16)
+        rest = bytes(self.data) or self.receive()
         if rest:
             raise Mismatch(f"{self.place}: {rest!r} came after the end")
 
@@ -97,8 +107,8 @@ def take(reader: Reader, exchange: Exchange, flight: Flight, what: str, counts: 
         reader.expect(request[exchange.blank :], what)
 
 
-def send(made: Conversation, connection: socket.socket) -> None:
-    """The client's side of a conversation."""
+def send(made: Conversation, connection: socket.socket) -> int:
+    """The client's side of a conversation. Returns how often the kernel said EAGAIN where it should have waited."""
     reader = Reader(connection, f"answers of conversation {made.number}")
     for flight in made.flights:
         data = b"".join(exchange.request for exchange in flight.exchanges)
@@ -116,6 +126,7 @@ def send(made: Conversation, connection: socket.socket) -> None:
     reader.expect(made.tunnel[1], "the server's bytes of the tunnel")
     if made.closes:
         reader.end()
+    return reader.again
 
 
 def deliver(connection: socket.socket, data: bytes, write: Write) -> None:
@@ -143,7 +154,7 @@ def deliver(connection: socket.socket, data: bytes, write: Write) -> None:
                     try:
                         at += os.sendfile(connection.fileno(), file.fileno(), at, len(part) - at)
                     except BlockingIOError:
-                        await_room(connection)
+                        await_event(connection, select.POLLOUT, "the peer takes no more")
 
 
 def whole(connection: socket.socket, part: bytes, flags: int = 0) -> None:
@@ -152,11 +163,11 @@ def whole(connection: socket.socket, part: bytes, flags: int = 0) -> None:
         part = part[connection.send(part, flags) :]
 
 
-def await_room(connection: socket.socket) -> None:
+def await_event(connection: socket.socket, event: int, problem: str) -> None:
     waiting = select.poll()
-    waiting.register(connection, select.POLLOUT)
+    waiting.register(connection, event)
     if not waiting.poll(PATIENCE * 1000):
-        raise TimeoutError("the peer takes no more")
+        raise TimeoutError(problem)
 
 
 def main() -> None:
@@ -181,6 +192,7 @@ def main() -> None:
                     serve(made, connection, counts)
             print(json.dumps(counts))
         else:
+            again = 0
             for made in conversations(asked.seed, asked.requests):
                 with socket.create_connection((asked.address[made.six], asked.port), PATIENCE) as connection:
                     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -189,7 +201,8 @@ def main() -> None:
                         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
                     else:
                         connection.settimeout(None)
-                    send(made, connection)
+                    again += send(made, connection)
+            print(again)
     except (Mismatch, OSError) as problem:
         sys.exit(f"seed {asked.seed}, {asked.role}: {type(problem).__name__}: {problem}")
 
