@@ -31,14 +31,13 @@ from clew_lab.pages import nodes_of, page_faults, pages
 from clew_lab.store import NotBuilt
 from clew_lab.traces import INTERNAL
 
-__all__ = ["REQUESTS", "main", "typed", "verdict"]
+__all__ = ["main", "typed", "verdict"]
 
 _TRACES_SECONDS = 60.0
 _LOOK_SECONDS = 1.0
 _SPANS, _PAGE = CHECKOUT / "build/demo.jsonl", CHECKOUT / "build/demo.html"
 _URL = "http://productpage.bookinfo:9080/productpage"
-REQUESTS = 10
-"""How many requests are sent, if nothing else is asked for."""
+_REQUESTS = 10
 _PATIENCE = "--timeout=600s"
 _SETTINGS = ("--set", "agent.sysAdmin=true,operator.replicas=1", "--set", "otlp.endpoint=http://jaeger.observability:4318")
 _INSTALL: Sequence[Sequence[str]] = (
@@ -83,9 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def typed(requests: int = REQUESTS) -> list[str]:
-    """Return all that the demo types, in this order."""
-    return [" ".join(argv) for argv in (*_INSTALL, *_TRACE, _load(requests))]
+def typed() -> list[str]:
+    """Return all that the demo types, in this order, if nothing else is asked for."""
+    return [" ".join(argv) for argv in (*_INSTALL, *_TRACE, _load(_REQUESTS))]
 
 
 def verdict(traces: Mapping[str, Sequence[StoredSpan]], requests: int, clocks_ns: int) -> tuple[list[str], list[str]]:
@@ -180,7 +179,7 @@ class _Clock:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="clew-lab demo", description="Two nodes, four services, one policy, traces down into the kernel.")
-    parser.add_argument("--requests", type=int, default=REQUESTS, help=f"how many requests are sent (default {REQUESTS})")
+    parser.add_argument("--requests", type=int, default=_REQUESTS, help=f"how many requests are sent (default {_REQUESTS})")
     parser.add_argument("--show", type=int, default=1, help="how many of the traces to print (default 1)")
     return parser
 
