@@ -2,8 +2,8 @@
  *
  * What a traced pod that asks gets back: the response is followed to its last byte, where the client span ends.
  *
- * Client sockets are in the sockhash, and those read by tcp_bpf_recvmsg. A program of its own, not a branch of receive.c, since one
- * program with both parsers is more than the verifier walks.
+ * A program of its own, which receive.c calls where a client reads, not a branch there: one program with both parsers is more than the
+ * verifier walks. So a socket that nobody traces costs one look at its storage, whatever it reads.
  */
 #include "clew.h"
 #include "http1.h"
@@ -11,7 +11,7 @@
 #include "stream.h"
 #include "requests.h"
 
-BPF_PROG_ARRAY(answer_again, 1);
+BPF_PROG_ARRAY(read_answer, 1);
 
 /* What is read is not certain any more: nothing on this connection is. */
 INLINE void lose_answers(struct connection *connection, struct work *work)
@@ -66,15 +66,19 @@ INLINE int read_answers(struct connection *connection, struct source *source, st
 	return notes->offset < notes->length;
 }
 
-KRETFUNC_PROBE(tcp_bpf_recvmsg, struct sock *sk, struct msghdr *message, size_t size, int flags, int *address_length, int received)
+BPF_PROG(clew_answer, struct socket *sock, struct msghdr *message, int flags, int received)
 {
-	struct connection *connection = connections.sk_storage_get(sk, 0, 0);
+	struct sock *sk = sock->sk;
+	struct connection *connection;
 	struct source source = {};
 	struct work *work;
 	u32 slot = WORK_ANSWER;
 	int again;
 
-	if (!connection || connection->about.role != ROLE_CLIENT)
+	if (!sk)
+		return 0;
+	connection = connections.sk_storage_get(sk, 0, 0);
+	if (!connection)
 		return 0;
 	if (connection->in.state == STREAM_GIVEN_UP || flags & MSG_NOT_READ)
 		return 0;
@@ -103,7 +107,7 @@ KRETFUNC_PROBE(tcp_bpf_recvmsg, struct sock *sk, struct msghdr *message, size_t 
 	again = read_answers(connection, &source, work);
 	if (again && work->rounds < ROUNDS_MAX) {
 		work->rounds++;
-		answer_again.call(ctx, 0);
+		read_answer.call(ctx, 0);
 	}
 	if (again) {
 		count(COUNTER_FRAMING_LOST);

@@ -24,7 +24,8 @@ struct pod_scopes_table_t {
 __attribute__((section("maps/cgroup_storage"))) struct pod_scopes_table_t pod_scopes = {0};
 BPF_ANNOTATE_KV_PAIR(pod_scopes, struct pod_scope_key, struct pod_scope);
 
-/* Client sockets of traced pods, by socket cookie; membership is what makes sk_msg see their sends (inject.c). */
+/* Client sockets of traced pods whose policy lets fields be inserted, by socket cookie; membership is what makes sk_msg see their
+ * sends (inject.c). It also changes how the kernel treats a socket (docs/safety.md), so no other is in it. */
 BPF_SOCKHASH(sockets, u64, 65536);
 
 #define AF_INET 2
@@ -43,6 +44,7 @@ int clew_connection(struct bpf_sock_ops *ops)
 	volatile struct bpf_sock_ops *from = ops;
 	struct pod_scope *scope = pod_scopes.get_local_storage(0);
 	struct connection *connection;
+	struct policy *policy;
 	u32 operation = from->op, local, remote;
 	u64 cookie;
 	long failed;
@@ -81,11 +83,18 @@ int clew_connection(struct bpf_sock_ops *ops)
 	}
 	count(COUNTER_CONNECTIONS);
 	if (connection->about.role == ROLE_CLIENT) {
+		policy = policy_of(policy_slot(connection));
+		if (!policy || !policy->inject) {
+			connection->about.observed = 1;
+			return 1;
+		}
 		cookie = bpf_get_socket_cookie(ops);
 		/* BCC puts a semicolon behind this call: it can't stand in a condition. */
 		failed = sockets.sock_hash_update(ops, &cookie, BPF_ANY);
-		if (failed)
+		if (failed) {
+			connection->about.observed = 1;
 			count(COUNTER_SOCKET_FULL);
+		}
 	}
 	return 1;
 }

@@ -20,7 +20,7 @@ enum counter {
 	COUNTER_FRAMING_LOST = 10,      /* connections given up because the end of a message was not certain */
 	COUNTER_PARTIAL_FULL = 11,      /* beginnings of heads that could not be kept */
 	COUNTER_CONTEXT_FULL = 12,      /* requests that were not traced: the table of open requests was full */
-	COUNTER_SOCKET_FULL = 13,       /* connections that were not taken up: no room for them */
+	COUNTER_SOCKET_FULL = 13,       /* connections that found no room: not followed, or without propagation */
 	COUNTER_SEND_CUT = 14,          /* sends that the kernel took only in part */
 	COUNTER_BUSY = 15,              /* messages passed on unchanged: the scratch buffer was in use */
 	COUNTER_RING_FULL = 16,         /* records lost: the ring buffer was full */

@@ -21,7 +21,7 @@ KRETFUNC_PROBE(inet_ioctl, struct socket *socket, unsigned int command, unsigned
 	if (command != FIONREAD || result || !sk)
 		return 0;
 	connection = connections.sk_storage_get(sk, 0, 0);
-	if (!connection || connection->about.role != ROLE_CLIENT)
+	if (!connection || connection->about.role != ROLE_CLIENT || connection->about.observed)
 		return 0;
 	/* What tcp_inq computes: bytes received in order and not yet read. */
 	tcp = (struct tcp_sock *)sk;

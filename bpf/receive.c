@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
  *
- * What a traced pod that serves reads: requests. (The responses to what it asks of others: answer.c.)
+ * What a traced pod that serves reads: requests. Where it reads responses to what it asks of others, answer.c goes on.
  *
  * sock_recvmsg is passed by every read of a socket into the application's memory (recv, recvmsg, read, readv, io_uring) on all
  * supported kernels. Its return is the moment at which the application has the bytes, and the reader is the unit.
@@ -105,8 +105,15 @@ KRETFUNC_PROBE(sock_recvmsg, struct socket *sock, struct msghdr *message, int fl
 	if (!sk)
 		return 0;
 	connection = connections.sk_storage_get(sk, 0, 0);
-	if (!connection || connection->about.role != ROLE_SERVER)
+	if (!connection)
 		return 0;
+	if (connection->about.role != ROLE_SERVER) {
+		read_answer.call(ctx, 0);
+		/* The kernel did not: these bytes are not seen. */
+		give_up(&connection->in, COUNTER_FRAMING_LOST);
+		connection->out.state = STREAM_GIVEN_UP;
+		return 0;
+	}
 	if (connection->in.state == STREAM_GIVEN_UP || received <= 0 || flags & MSG_NOT_READ)
 		return 0;
 	if (connection->about.unsynced)

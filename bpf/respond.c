@@ -2,14 +2,16 @@
  *
  * What a traced pod that serves sends back: the response is followed to its last byte, where the server span ends.
  *
- * tcp_sendmsg is passed by every send on a server's socket, IPv4 and IPv6 (sockets in the sockhash, which are clients', send by
- * tcp_bpf_sendmsg instead). Before 6.5, sendfile goes by tcp_sendpage, whose bytes need only be counted.
+ * tcp_sendmsg is passed by every send on a server's socket, IPv4 and IPv6, and on a client's that is only observed (sockets in the
+ * sockhash send by tcp_bpf_sendmsg instead). Before 6.5, sendfile goes by tcp_sendpage, whose bytes need only be counted.
  */
 #include "clew.h"
 #include "http1.h"
 #include "context.h"
 #include "stream.h"
 #include "requests.h"
+#include "insertion.h"
+#include "asking.h"
 
 BPF_PROG_ARRAY(respond_again, 1);
 
@@ -75,6 +77,10 @@ KRETFUNC_PROBE(tcp_sendmsg, struct sock *sk, struct msghdr *message, size_t size
 	u32 slot = WORK_RESPOND;
 	int again;
 
+	if (connection && connection->about.observed) {
+		settle_send(connection, sent);
+		return 0;
+	}
 	if (sent <= 0 || !is_answering(connection))
 		return 0;
 	work = works.lookup(&slot);
@@ -107,7 +113,15 @@ KRETFUNC_PROBE(tcp_sendpage, struct sock *sk, struct page *page, int from, size_
 	u32 slot = WORK_RESPOND;
 	int passed;
 
-	if (sent <= 0 || !is_answering(connection))
+	if (sent <= 0)
+		return 0;
+	if (connection && connection->about.observed) {
+		if (connection->out.state != STREAM_GIVEN_UP && connection->out.state != STREAM_UNSYNCED &&
+		    !connection->about.unsynced && pass_unread(&connection->out, sent) == PASSED_LOST)
+			give_up(&connection->out, COUNTER_FRAMING_LOST);
+		return 0;
+	}
+	if (!is_answering(connection))
 		return 0;
 	work = works.lookup(&slot);
 	if (!work)

@@ -53,7 +53,8 @@ struct connection_facts {
 	u8 remote_address[16];
 	u8 role;            /* enum role */
 	u8 unsynced;        /* 1: where a message begins is not known yet */
-	u8 reserved[6];
+	u8 observed;        /* client: 1: not in the sockhash, so what it sends is read and never changed (observe.c) */
+	u8 reserved[5];
 };
 
 #endif

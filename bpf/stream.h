@@ -88,7 +88,7 @@ struct work {
 	u8 text[TRACESTATE_MAX * 2 + 128];
 	u8 bytes[HEAD_MAX * 3 + HEAD_SLACK]; /* what was kept, what is read behind it; the third only for the verifier */
 };
-enum { WORK_RECEIVE = 0, WORK_RESPOND = 1, WORK_INJECT = 2, WORK_CLOSE = 3, WORK_ANSWER = 4, WORK_SPLICE = 5, WORKS = 6 };
+enum { WORK_RECEIVE = 0, WORK_RESPOND = 1, WORK_INJECT = 2, WORK_CLOSE = 3, WORK_ANSWER = 4, WORK_SPLICE = 5, WORK_OBSERVE = 6, WORKS = 7 };
 BPF_PERCPU_ARRAY(works, struct work, WORKS);
 
 /* The first read on a connection that user space added. A server's stream is found again by the next request that begins with a

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from clew_agent.bpf_files import bpf_source
-from clew_agent.enforcement import Enforcement, Scope
+from clew_agent.enforcement import Enforcement, Scope, SlotSettings
 from clew_agent.function_hooks import FunctionHooks, runs_missed
 from clew_agent.function_programs import FunctionBuilder
 from clew_agent.kernel.btf import Btf
@@ -63,18 +63,23 @@ class Enforcer:
         To be called again and again: a pod's cgroup may come late, go, and be made anew. Where nothing has changed, that costs a
         ``stat`` a pod.
         """
-        for slot, settings in enforcement.settings.items():
-            self._tell_policy(slot, pack("policy", dict(settings.values) | ({"inject": 0} if self.propagation else {})))
+        told = {slot: self._told(settings) for slot, settings in enforcement.settings.items()}
+        for slot, values in told.items():
+            self._tell_policy(slot, pack("policy", values))
         wanted = {scope.slot: scope for scope in enforcement.scopes}
         for pod in [pod for pod in self._pods if pod not in wanted]:
             self._leave(pod)
             self._tell_pod(pod, None)
         for scope in wanted.values():
             self._tell_pod(scope.slot, scope.policy)
-            self._follow(scope)
+            self._follow(scope, inject=bool(told[scope.policy]["inject"]))
         for slot in [slot for slot in self._policies if slot not in enforcement.settings]:
             self._tell_policy(slot, pack("policy", {}))
             del self._policies[slot]
+
+    def _told(self, settings: SlotSettings) -> dict[str, int]:
+        """What the programs are told of a policy: where propagation is off, no policy inserts."""
+        return {**settings.values, **({"inject": 0} if self.propagation else {})}
 
     def _tell_policy(self, slot: int, value: bytes) -> None:
         if self._policies.get(slot) != value:
@@ -97,7 +102,7 @@ class Enforcer:
         if held := self._links.pop(slot, None):
             os.close(held.descriptor)
 
-    def _follow(self, scope: Scope) -> None:
+    def _follow(self, scope: Scope, *, inject: bool) -> None:
         path = CGROUPS / scope.pod.cgroup.lstrip("/")
         held = self._links.get(scope.slot)
         try:
@@ -112,7 +117,7 @@ class Enforcer:
             self._attach(scope, cgroup)
         finally:
             os.close(cgroup)
-        self._adopt(scope, path)
+        self._adopt(scope, path, inject=inject)
 
     def _attach(self, scope: Scope, cgroup: int) -> None:
         """Attach to the cgroup, and tell the programs whose it is."""
@@ -122,9 +127,9 @@ class Enforcer:
         key = struct.pack("=QI4x", inode, syscalls.SOCK_OPS)
         syscalls.update(self.programs.maps["pod_scopes"], key, pack("pod_scope", {"pod": scope.slot, "known": 1}))
 
-    def _adopt(self, scope: Scope, cgroup: Path) -> None:
+    def _adopt(self, scope: Scope, cgroup: Path, *, inject: bool) -> None:
         """Take up the connections that a pod has already."""
-        adopter = Adopter(self.programs.maps["connections"], self.programs.maps["sockets"], not self.propagation, self._adopted)
+        adopter = Adopter(self.programs.maps["connections"], self.programs.maps["sockets"], inject, self._adopted)
         found = adopter.adopt(cgroup, scope.slot)
         self._adopted += found
         _LOG.info("pod %s/%s is traced; %d connections are older", scope.pod.namespace, scope.pod.name, found)

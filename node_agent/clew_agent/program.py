@@ -18,7 +18,7 @@ from clew_agent.loader.load import Request
 from clew_agent.loader.source import assemble
 from clew_agent.loader.syscalls import ProgramKind
 
-REQUEST_PATH = ("connections.c", "threads.c", "receive.c", "answer.c", "respond.c", "inject.c", "splice.c")
+REQUEST_PATH = ("connections.c", "threads.c", "answer.c", "receive.c", "respond.c", "inject.c", "observe.c", "splice.c")
 """The files of the request path, in the order in which one text holds them."""
 
 FIONREAD_FIX = "fionread.c"
@@ -41,13 +41,15 @@ _SHARED = [
 FUNCTION_MAPS = ("function_stacks", "function_settings", "function_calls")
 """Maps that all functions' programs have in common; the first that are loaded bring them."""
 _PROGRAMS = {"clew_connection": ProgramKind.SOCK_OPS, "clew_inject": ProgramKind.SK_MSG}
+_CALLED = {"clew_answer": "kretfunc__vmlinux__sock_recvmsg"}
 _TAIL_CALLS = {
     "receive_again": "kretfunc__vmlinux__sock_recvmsg",
-    "answer_again": "kretfunc__vmlinux__tcp_bpf_recvmsg",
+    "read_answer": "clew_answer",
     "respond_again": "kretfunc__vmlinux__tcp_sendmsg",
     "inject_again": "clew_inject",
+    "observe_again": "kfunc__vmlinux__tcp_sendmsg",
 }
-REQUIRED = ("sock_recvmsg", "tcp_bpf_recvmsg", "tcp_sendmsg", "tcp_bpf_sendmsg", "tcp_close", "tcp_splice_read", "alloc_pid")
+REQUIRED = ("sock_recvmsg", "tcp_sendmsg", "tcp_bpf_sendmsg", "tcp_close", "tcp_splice_read", "alloc_pid")
 """Kernel functions that the request path must hook."""
 
 PATH_HOOKS = frozenset({*REQUIRED, "tcp_sendpage", "tcp_bpf_sendpage", "inet_ioctl"})
@@ -107,6 +109,7 @@ def path_request(text: str, kernel: Kernel, tree: Path) -> Request:
         source=_source(text, kernel, tree),
         maps=[*_PATH_MAPS, *_SHARED, *_TAIL_CALLS],
         programs=dict(_PROGRAMS),
+        called=dict(_CALLED),
         tail_calls=dict(_TAIL_CALLS),
     )
 

@@ -37,6 +37,7 @@ class Adopter:
     connections: int
     sockets: int
     inject: bool
+    """Clients' sockets go into the sockhash; otherwise they are only observed."""
     taken: int = 0
 
     def adopt(self, cgroup: Path, pod: int) -> int:
@@ -89,9 +90,11 @@ class Adopter:
             "role": _SERVER if local[1] in listening else _CLIENT,
             "unsynced": 1,
         }
+        joins = facts["role"] == _CLIENT and self.inject
+        facts["observed"] = int(facts["role"] == _CLIENT and not joins)
         if seed(self.connections, found.fileno(), facts):
             self.taken += 1
-            if facts["role"] == _CLIENT and self.inject:
+            if joins:
                 join(self.sockets, found)
 
 

@@ -47,6 +47,7 @@ POLICIES: Mapping[str, Mapping[str, object]] = {
     "ignoreparent": {"sampling": {"ratio": "0", "parentBased": False}},
     "limited": {"sampling": {"maxPerSecond": 5}},
     "noinject": {"propagation": {"inject": []}},
+    "observed": {"sampling": {"ratio": "0"}, "propagation": {"inject": []}},
     "noextract": {"propagation": {"extract": []}},
     "http": {"spans": {"naming": "HTTP"}, "identifiers": {"layout": "Random"}},
     # test_functions.py. Both select the pods of "few": these have the functions of both, and all else from "few", whose name is first.

@@ -1,6 +1,7 @@
 """Plays an exchange past the kernel's request path and past the framing twin, so that the two can be compared.
 
-An `Exchange` is one connection of a traced pod, which serves (`Role.SERVER`) or asks (`Role.CLIENT`). Whatever the pod reads and
+An `Exchange` is one connection of a traced pod, which serves (`Role.SERVER`) or asks (`Role.CLIENT`), with its socket in the sockhash or
+only `observed`. Whatever the pod reads and
 sends is told to both; `sent` are the client's bytes, `wire` what the network sees of them, `inserted` where Clew put something
 in (offset in `sent`, the bytes).
 """
@@ -39,10 +40,11 @@ class Ending:
 class Exchange:
     """One connection, fed in the order in which the bytes are seen."""
 
-    def __init__(self, path: Path, role: Role, by: Thread = MAIN) -> None:
-        """Open a connection of `path`."""
+    def __init__(self, path: Path, role: Role, by: Thread = MAIN, *, observed: bool = False) -> None:
+        """Open a connection of `path`, whose policy inserts nothing where the connection is to be observed."""
         self.path = path
         self.role = role
+        self.observed = observed
         self.by = by
         self.twin = Connection()
         self.number = path.open(role)
@@ -57,6 +59,9 @@ class Exchange:
         self.twin.client(data)
         if self.role is Role.SERVER:
             self.answer = self.path.read(self.number, pieces, by=self.by)
+            self.wire += data
+        elif self.observed:
+            self.answer = self.path.write(self.number, pieces, by=self.by)
             self.wire += data
         elif data:
             self._take(self.path.message(self.number, pieces, by=self.by))

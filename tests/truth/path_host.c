@@ -8,10 +8,11 @@
 #include "path_message.h"
 
 #define HAVE_TCP_SENDPAGE
-#include "receive.c"
 #include "answer.c"
+#include "receive.c"
 #include "respond.c"
 #include "inject.c"
+#include "observe.c"
 #include "connections.c"
 #include "threads.c"
 #include "splice.c"
@@ -125,14 +126,16 @@ static s64 open_connection(struct command *command)
 	return clew_connection(&ops);
 }
 
-/* A connection that is older than the programs: user space tells. first: its role; second: an id. */
+/* A connection that is older than the programs: user space tells. first: its role, and 1 << 8 for one that is only observed; second:
+ * an id. */
 static s64 take_over(struct command *command)
 {
 	struct sock *sk = socks[command->connection] = make_sock();
 	struct connection *connection = connections.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 
 	connection->about.id = command->second;
-	connection->about.role = command->first;
+	connection->about.role = command->first & 0xff;
+	connection->about.observed = command->first >> 8 & 1;
 	connection->about.unsynced = 1;
 	return 0;
 }
@@ -155,11 +158,19 @@ static void pass_over(struct iov_iter *iter, struct iovec *segments, u32 count, 
 	iter->__iov = segments + i;
 }
 
-/* A client's socket is in the sockhash, and read by tcp_bpf_recvmsg inside sock_recvmsg. */
-static void read_socket(struct socket *socket, struct msghdr *header, int flags, int received)
+/* The pieces are offered, and `sent` bytes of them taken. */
+static void write_socket(struct sock *sk, struct msghdr *header, struct iovec *segments, struct command *command)
 {
-	RUN(probe_tcp_bpf_recvmsg(NULL, socket->sk, header, 0, flags, NULL, received));
-	RUN(probe_sock_recvmsg(NULL, socket, header, flags, received));
+	size_t size = 0, sent = command->first > 0 ? command->first : 0;
+	u32 i;
+
+	for (i = 0; i < command->pieces; i++)
+		size += lengths[i];
+	pass_over(&header->msg_iter, segments, command->pieces, 0, command->second >> 32 & 1);
+	RUN(entry_tcp_sendmsg(NULL, sk, header, size));
+	pass_over(&header->msg_iter, segments, command->pieces, sent, command->second >> 32 & 1);
+	((struct tcp_sock *)sk)->write_seq += sent;
+	RUN(probe_tcp_sendmsg(NULL, sk, header, size, command->first));
 }
 
 /* read: first: its result; second: the flags, and 1 << 32 for a buffer that is no iovec. write: the same without flags. */
@@ -169,11 +180,13 @@ static s64 move_bytes(struct command *command, struct sock *sk)
 	struct socket socket = {sk};
 	struct msghdr header = {};
 
-	pass_over(&header.msg_iter, segments, command->pieces, command->first > 0 ? command->first : 0, command->second >> 32 & 1);
-	if (command->kind == COMMAND_READ)
-		read_socket(&socket, &header, (int)command->second, command->first);
-	else
-		RUN(probe_tcp_sendmsg(NULL, sk, &header, command->first, command->first));
+	if (command->kind == COMMAND_READ) {
+		pass_over(&header.msg_iter, segments, command->pieces, command->first > 0 ? command->first : 0, command->second >> 32 & 1);
+		RUN(strcmp(called, "read_answer") ? probe_sock_recvmsg(NULL, &socket, &header, (int)command->second, command->first)
+						  : clew_answer(NULL, &socket, &header, (int)command->second, command->first));
+	} else {
+		write_socket(sk, &header, segments, command);
+	}
 	free(segments);
 	return 0;
 }
@@ -223,7 +236,7 @@ static s64 tell_context(struct answer *answer)
 
 static s64 close_connection(struct command *command, struct sock *sk)
 {
-	RUN(probe_tcp_close(NULL, sk, 0));
+	RUN(entry_tcp_close(NULL, sk, 0));
 	free(sk->storage);
 	free(sk);
 	socks[command->connection] = NULL;

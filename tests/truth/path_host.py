@@ -176,10 +176,10 @@ class Path:
         self._ask(_Kind.OPEN, number, first=role, second=ports[0] << 16 | ports[1], pieces=[local, remote])
         return number
 
-    def take_over(self, role: Role, identity: int = 1 << 40) -> int:
-        """A connection older than the programs, added from user space."""
+    def take_over(self, role: Role, identity: int = 1 << 40, *, observed: bool = False) -> int:
+        """A connection older than the programs, added from user space; a client's socket that is observed is not in the sockhash."""
         number, self._next = self._next, self._next + 1
-        self._ask(_Kind.TAKEN_OVER, number, first=role, second=identity)
+        self._ask(_Kind.TAKEN_OVER, number, first=role | observed << 8, second=identity)
         return number
 
     def read(
@@ -192,12 +192,12 @@ class Path:
     def write(
         self, connection: int, pieces: Sequence[bytes], size: int | None = None, *, by: Thread = MAIN, single: bool = False
     ) -> Answer:
-        """A server has sent `size` bytes (all, unless said) of these buffers."""
+        """A server, or a client that is observed, has sent `size` bytes (all, unless said) of these buffers."""
         size = sum(map(len, pieces)) if size is None else size
         return self._ask(_Kind.WRITE, connection, by, size, SINGLE_BUFFER if single else 0, pieces)
 
     def sendfile(self, connection: int, size: int, *, by: Thread = MAIN) -> Answer:
-        """A server has sent `size` bytes of a file (tcp_sendpage)."""
+        """A server, or a client that is observed, has sent `size` bytes of a file (tcp_sendpage)."""
         return self._ask(_Kind.PAGE, connection, by, size)
 
     def splice(self, connection: int, size: int, *, by: Thread = MAIN) -> Answer:

@@ -268,30 +268,39 @@ static int ring_output(void *record, u64 size, u64 flags)
 		int (*ringbuf_output)(void *, u64, u64); \
 	} NAME = {ring_output}
 
-/* Tail calls: RUN begins the program anew with the same arguments, 33 times at most (MAX_TAIL_CALL_CNT). */
+/* Tail calls: RUN does what it is given anew, 33 times at most (MAX_TAIL_CALL_CNT). */
 static jmp_buf program_start;
 static u32 tail_calls;
+static const char *called; /* the array that was called through last */
 
-static void tail_call(void *context, u32 at)
+static void tail_call(const char *array)
 {
-	(void)context, (void)at;
-	if (!refused(FAULT_TAIL_CALL) && tail_calls++ < 33)
-		longjmp(program_start, 1);
+	if (refused(FAULT_TAIL_CALL) || tail_calls++ >= 33)
+		return;
+	called = array;
+	longjmp(program_start, 1);
 }
 #define BPF_PROG_ARRAY(NAME, LIMIT) \
+	static void NAME##_call(void *context, u32 at) \
+	{ \
+		(void)context, (void)at; \
+		tail_call(#NAME); \
+	} \
 	static const struct { \
 		void (*call)(void *, u32); \
-	} NAME = {tail_call}
+	} NAME = {NAME##_call}
 #define RUN(CALL) \
 	do { \
 		tail_calls = 0; \
+		called = ""; \
 		(void)setjmp(program_start); \
 		CALL; \
 	} while (0)
 
-/* Programs become functions: probe_NAME. */
+/* Programs become functions: probe_NAME at a kernel function's return, entry_NAME at its beginning. */
 #define KRETFUNC_PROBE(NAME, ...) static int probe_##NAME(void *ctx, __VA_ARGS__)
-#define KFUNC_PROBE KRETFUNC_PROBE
+#define KFUNC_PROBE(NAME, ...) static int entry_##NAME(void *ctx, __VA_ARGS__)
+#define BPF_PROG(NAME, ...) static int NAME(void *ctx, __VA_ARGS__)
 #define RAW_TRACEPOINT_PROBE(NAME) static int probe_##NAME(void *ctx)
 
 /* The pod's scope stands in the map's own leaf. */

@@ -10,6 +10,7 @@ from tests.truth.path_host import Path
 
 CASES = framing_cases()
 ROLES = [Role.SERVER, Role.CLIENT]
+SIDES = {"server": (Role.SERVER, False), "client": (Role.CLIENT, False), "observed": (Role.CLIENT, True)}
 
 # Where the path knows less than the twin on purpose: the states that it ends in, by side.
 DIFFERENCES = {
@@ -30,26 +31,27 @@ DIFFERENCES = {
 NOT_SEEN = {"framing-upgrade-refused-after-pipelining": 1}  # requests that are behind the place where it stops
 
 
-def _play(path: Path, case: FramingCase, role: Role, piece: int) -> Exchange:
-    exchange = Exchange(path.reset(), role)
+def _play(path: Path, case: FramingCase, role: Role, piece: int, *, observed: bool = False) -> Exchange:
+    exchange = Exchange(path.reset(inject=int(not observed)), role, observed=observed)
     for side, data in case.exchange:
         for at in range(0, len(data), piece):
             (exchange.client if side == "client" else exchange.server)(data[at : at + piece])
     return exchange
 
 
-@pytest.mark.parametrize("role", ROLES, ids=["server", "client"])
+@pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_vector(path: Path, case: FramingCase, role: Role) -> None:
+def test_vector(path: Path, case: FramingCase, side: str) -> None:
+    role, observed = SIDES[side]
     length = max(len(data) for _, data in case.exchange)
     for piece in (1, 2, 7, 1 << 20) if length < 1000 else (1000, 1 << 20):
-        exchange = _play(path, case, role, piece)
+        exchange = _play(path, case, role, piece, observed=observed)
         twin = exchange.twin
         seen = len(twin.requests.messages) - NOT_SEEN.get(case.name, 0)
         alike = tuple(State.LOST if framer.state is State.TUNNEL else framer.state for framer in (twin.requests, twin.responses))
         assert exchange.states() == DIFFERENCES.get((case.name, role), alike)
         places = [message.insert_at for message in twin.requests.messages[:seen]]
-        assert [at for at, _ in exchange.inserted] == (places if role is Role.CLIENT else [])
+        assert [at for at, _ in exchange.inserted] == (places if side == "client" else [])
         assert exchange.end(at_eof=case.close) == expected_endings(twin)[:seen]
 
 

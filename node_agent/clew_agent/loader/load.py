@@ -36,14 +36,16 @@ class Request:
 
     Maps named in ``maps`` are held by the caller; those in ``shared`` are there already, and are used instead of the text's own. A C
     function whose name begins as in :data:`_BY_NAME` is hooked where its name says. Of the others ``programs`` maps those that the
-    caller attaches to their kind; ``kprobes`` are triples of C function, kernel function and whether at its return. ``tail_calls``
-    maps a program array to the program that calls itself through it.
+    caller attaches to their kind; ``kprobes`` are triples of C function, kernel function and whether at its return. ``called`` maps
+    those that are hooked nowhere, since another calls them, to that one. ``tail_calls`` maps a program array to the program that is
+    called through it.
     """
 
     source: Source
     maps: list[str]
     shared: list[str] = field(default_factory=list)
     programs: dict[str, ProgramKind] = field(default_factory=dict)
+    called: dict[str, str] = field(default_factory=dict)
     tail_calls: dict[str, str] = field(default_factory=dict)
     kprobes: list[tuple[str, str, bool]] = field(default_factory=list)
 
@@ -91,6 +93,8 @@ class _Way(NamedTuple):
 
 
 def _way(name: str, request: Request) -> _Way:
+    if name in request.called:  # the kernel lets a program call those alone that are for the same place
+        return _way(request.called[name], request)
     for prefix, (kind, attach_type) in _BY_NAME.items():
         if name.startswith(prefix):
             return _Way(kind, attach_type, name.removeprefix(prefix))
@@ -169,7 +173,7 @@ def _bring_in(
                 syscalls.update(maps[array], bytes(4), made.programs[name].to_bytes(4, sys.byteorder))
     for name, program in made.programs.items():
         kind, _, place = _way(name, request)
-        if place:
+        if place and name not in request.called:
             with _hooking(place):
                 made.links[name] = syscalls.open_raw_tracepoint(program, place if kind is ProgramKind.RAW_TRACEPOINT else "")
     for name, function, returns in request.kprobes:

@@ -2,7 +2,7 @@
 
 `peer.py serve SEED REQUESTS PORT` takes one connection after the other; what it counted goes to stdout as JSON.
 `peer.py send SEED REQUESTS PORT ADDRESS ADDRESS6` makes them. With `--impatient` both ends have small buffers, and the sender does not
-block, so that the kernel takes sends in part.
+block, so that the kernel takes sends in part. With `--no-files` it sends nothing by sendfile.
 """
 
 import argparse
@@ -107,7 +107,7 @@ def take(reader: Reader, exchange: Exchange, flight: Flight, what: str, counts: 
         reader.expect(request[exchange.blank :], what)
 
 
-def send(made: Conversation, connection: socket.socket) -> int:
+def send(made: Conversation, connection: socket.socket, *, files: bool) -> int:
     """The client's side of a conversation. Returns how often the kernel said EAGAIN where it should have waited."""
     reader = Reader(connection, f"answers of conversation {made.number}")
     for flight in made.flights:
@@ -117,7 +117,7 @@ def send(made: Conversation, connection: socket.socket) -> int:
             if waits and write.start == waits:
                 reader.expect(INTERIM, "interim response")
                 waits = 0
-            deliver(connection, data, write)
+            deliver(connection, data, write, "send" if write.how == "sendfile" and not files else write.how)
         if waits:
             reader.expect(INTERIM, "interim response")
         for exchange in flight.exchanges:
@@ -129,10 +129,10 @@ def send(made: Conversation, connection: socket.socket) -> int:
     return reader.again
 
 
-def deliver(connection: socket.socket, data: bytes, write: Write) -> None:
-    """Send some bytes in the way that is asked for."""
+def deliver(connection: socket.socket, data: bytes, write: Write, how: str) -> None:
+    """Send some bytes in this way."""
     part = data[write.start : write.end]
-    match write.how:
+    match how:
         case "send":
             whole(connection, part)
         case "more":
@@ -178,6 +178,7 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("address", nargs="*")
     parser.add_argument("--impatient", action="store_true")
+    parser.add_argument("--no-files", action="store_true")
     asked = parser.parse_args()
     counts: Counter[str] = Counter()
     try:
@@ -201,7 +202,7 @@ def main() -> None:
                         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
                     else:
                         connection.settimeout(None)
-                    again += send(made, connection)
+                    again += send(made, connection, files=not asked.no_files)
             print(again)
     except (Mismatch, OSError) as problem:
         sys.exit(f"seed {asked.seed}, {asked.role}: {type(problem).__name__}: {problem}")
