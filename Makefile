@@ -14,7 +14,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test test-unit test-kernel test-api test-cluster check format bench images setup setup-nodes lock clean
 
-demo: setup-nodes    ## a cluster of two nodes with real kernels, Clew by its chart, Bookinfo as pods, its traces
+demo: $(STAMP)       ## a cluster of two nodes with real kernels, Clew by its chart, Bookinfo as pods, its traces
+	$(BIN)/clew-lab setup --demo
+	$(BIN)/clew-lab cluster build --nodes
 	$(BIN)/clew-lab demo
 
 test: setup-nodes    ## every test, in one report
@@ -49,7 +51,7 @@ bench: setup         ## paired figures, with and without Clew
 images: setup        ## all container images; ARCH=arm64: those that there are for it
 	$(BIN)/clew-lab images --arch $(ARCH)
 
-setup: $(STAMP)      ## .venv, the host's packages, the lab's image, control plane and Jaeger; nothing to do when all is there
+setup: $(STAMP)      ## .venv, the host's packages, the lab's image and the programs of its clusters; nothing to do when all is there
 	$(BIN)/clew-lab setup
 
 setup-nodes: setup   ## what real nodes are made of, too: their programs, the images on their disk

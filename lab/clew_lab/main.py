@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from clew_lab import image as images
 from clew_lab.backends import build as backends
-from clew_lab.cluster import programs
+from clew_lab.cluster import flux_build, programs
 from clew_lab.config import KERNELS
 from clew_lab.guest import GuestOptions
 from clew_lab.host import HostUnready, as_root, ensure_host_packages
@@ -19,7 +19,7 @@ from clew_lab.run import run_command, run_shell
 
 __all__ = ["main"]
 
-_PARTS = (images, programs, backends, node_programs, node_disks, container_images)
+_PARTS = (images, programs, flux_build, backends, node_programs, node_disks, container_images)
 """Who keeps what has been built in the cache."""
 
 
@@ -64,9 +64,11 @@ def _carry_out(asked: argparse.Namespace) -> int:
     match asked.action:
         case "setup":
             image = setup()
-            control_plane = programs.build_programs()
-            kernels = ", ".join(image.kernels.values())
-            print(f"lab ready: {image.path}, kernels {kernels}; {control_plane}, a control plane; {backends.build_programs()}, Jaeger")
+            built = {"a control plane": programs.build_programs(), "Jaeger": backends.build_program(backends.JAEGER)}
+            if not asked.demo:
+                built |= {"the Collector": backends.build_program(backends.COLLECTOR), "Flux": flux_build.build_programs()}
+            print(f"lab ready: {image.path}, kernels {', '.join(image.kernels.values())}")
+            print("\n".join(f"           {path}, {what}" for what, path in built.items()))
         case "clean":
             said = [line for part in _PARTS for line in part.clean(asked.all)]
             print("\n".join(said) or "nothing to remove")
@@ -87,7 +89,10 @@ def _guest_options(asked: argparse.Namespace) -> GuestOptions:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="clew-lab", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("setup", help="install what the host lacks, build the image, the control plane and Jaeger, once per recipe")
+    make = actions.add_parser(
+        "setup", help="install what the host lacks, build the guests' image and the programs of clusters, once per recipe"
+    )
+    make.add_argument("--demo", action="store_true", help="what the demo needs of it: no Collector, no Flux")
     actions.add_parser(
         "cluster", help="a Kubernetes cluster, with nodes that are guests or are played: build, up, down, status, node", add_help=False
     )

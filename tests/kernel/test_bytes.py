@@ -40,7 +40,7 @@ def converse(rig: Rig, record: Record, pods: tuple[LabPod, LabPod], requests: in
     server_said, server_failed = serving.communicate()
     assert (sending.returncode, serving.returncode) == (0, 0), f"{server_failed}\n{client_said}"
     counts = Counter[str](json.loads(server_said), again=int(again))
-    counted = rig.await_counters(before, lambda counted: counted.get("kernel_client_requests", 0) >= counts["requests"])
+    counted = rig.await_counters(before, lambda counted: counted.get("kernel_injected", 0) >= counts["added"])
     kernel = {name: counted[name] for name in counted if name.startswith("kernel_")}
     record("conversations", f"seed {seed}: {dict(counts)}, {kernel} in {time.monotonic() - begun:.0f} s")
     return counts, counted

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from clew_lab.cluster import build, programs
+from clew_lab.cluster import build, flux_build, programs
 from clew_lab.cluster.build import linker_flags
 from clew_lab.cluster.toolchain import RECIPE
 from clew_lab.main import main
@@ -94,15 +94,13 @@ def test_the_key_changes_with_any_file_of_the_recipe(tmp_path: Path, monkeypatch
         path.write_bytes(path.read_bytes() + b"\n")
         keys.add(programs.recipe_key())
     assert [path.relative_to(tmp_path).as_posix() for path in files] == [
-        "flux/go.mod",
-        "flux/go.sum",
         "go.mod",
         "go.sum",
         "kubectl.txt",
         "main.go",
         "toolchain.txt",
     ]
-    assert len(keys) == 8
+    assert len(keys) == 6
 
 
 class Refusing(BaseHTTPRequestHandler):
@@ -130,7 +128,7 @@ def test_a_module_that_cannot_be_had_is_named(
 ) -> None:
     monkeypatch.setenv("GOPROXY", refusing_proxy)
     with pytest.raises(subprocess.CalledProcessError):
-        build.build_flux(tmp_path, tmp_path / "cache")
+        flux_build.build(tmp_path, tmp_path / "cache")
     said = capfd.readouterr().err.splitlines()
     for module in ("github.com/fluxcd/source-controller", "github.com/fluxcd/kustomize-controller"):
         assert f"{module}@v1.9.6: reading {refusing_proxy}/{module}/@v/v1.9.6.zip: 403 Forbidden" in said

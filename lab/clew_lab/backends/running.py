@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from clew_lab.backends.build import COLLECTOR, JAEGER, find_programs
+from clew_lab.backends.build import COLLECTOR, JAEGER, find_program
 from clew_lab.backends.query import JaegerQuery
 from clew_lab.backends.settings import Guard, Way, collector_config, jaeger_config
 from clew_lab.cluster import ports
@@ -72,9 +72,9 @@ def jaeger_settings(reserved: Ports) -> str:
     return jaeger_config(jaeger_on(reserved).way, reserved.jaeger_query)
 
 
-def command_line(programs: Path, name: str, configuration: Path) -> Sequence[str]:
-    """Return how one of the programs is called."""
-    return [str(programs / name), f"--config={configuration}"]
+def command_line(program: Path, name: str, configuration: Path) -> Sequence[str]:
+    """Return how a program is called; `program` is the folder of its build."""
+    return [str(program / name), f"--config={configuration}"]
 
 
 def has_begun(log: Path) -> bool:
@@ -84,13 +84,13 @@ def has_begun(log: Path) -> bool:
 
 @contextmanager
 def _running(name: str, configuration: Callable[[Ports], str]) -> Iterator[Ports]:
-    programs = find_programs()
-    with in_use(programs), ports.reserved(cache_dir() / "ports") as reserved:
+    program = find_program(name)
+    with in_use(program), ports.reserved(cache_dir() / "ports") as reserved:
         folder = Path(tempfile.mkdtemp(prefix=f"clew-{name}-"))
         with ProcessGroup(folder) as group:
             written = folder / f"{name}.json"
             written.write_text(configuration(reserved))
-            group.start(name, command_line(programs, name, written))
+            group.start(name, command_line(program, name, written))
             _await_begun(group, name)
             yield reserved
 

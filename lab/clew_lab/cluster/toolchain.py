@@ -9,9 +9,10 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["RECIPE", "compile_command", "go_environment", "go_program", "is_new_enough", "wanted_version"]
+__all__ = ["RECIPE", "compile_command", "go_environment", "go_program", "is_new_enough", "module_folder", "wanted_version"]
 
 RECIPE = Path(__file__).with_name("recipe")
 """What the cluster's programs are made of: a Go module, and packages of PyPI with their hashes."""
@@ -51,6 +52,12 @@ def go_environment(cache: Path) -> dict[str, str]:
 def compile_command(go: str, flags_of_the_linker: str) -> list[str]:
     """Return the beginning of a command that compiles programs: the same input gives the same bytes, in whatever folder."""
     return ["nice", go, "build", "-buildvcs=false", "-trimpath", "-ldflags", flags_of_the_linker]
+
+
+def module_folder(go: str, environment: Mapping[str, str], recipe: Path, module: str) -> Path:
+    """Return where the sources of a module lie that the module in `recipe` requires."""
+    where = [go, "list", "-m", "-f", "{{.Dir}}", module]
+    return Path(subprocess.run(where, cwd=recipe, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
 
 
 def wanted_version(go_mod: str) -> tuple[int, ...]:
