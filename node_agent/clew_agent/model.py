@@ -60,10 +60,13 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """The pods that are known at one moment, and the names of service addresses."""
+    """The pods that are known at one moment, and the names of services: by their addresses, and by the ports at which the nodes, whose
+    addresses are ``nodes``, forward to them (NodePort)."""
 
     pods: tuple[Pod, ...] = ()
     services: Mapping[Address, str] = field(default_factory=dict)
+    node_ports: Mapping[int, str] = field(default_factory=dict)
+    nodes: frozenset[Address] = frozenset()
 
     def at(self, address: Address) -> Pod | None:
         """The pod with this address, if exactly one has it (pods on the host's network share theirs)."""

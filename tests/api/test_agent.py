@@ -306,6 +306,32 @@ def test_pods_of_the_node_and_peers_of_its_namespaces(cluster: Cluster, tmp_path
     until(inventory.current, lambda found: "own" not in named(found), lambda: f"the inventory is {inventory.current()}")
 
 
+def test_ports_of_nodes(cluster: Cluster) -> None:
+    """A node's address is that of the agent's pod on it, and is asked for where a service has such a port."""
+    spec = {"namespaces": ["forwarded"]}
+    policy = TracingPolicy.model_validate({"apiVersion": API, "kind": "TracingPolicy", "metadata": {"name": "ports"}, "spec": spec})
+    inventory = ClusterInventory(connect(cluster.kubeconfig), "n1", lambda: (policy,))
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "cart", "namespace": "forwarded"}}
+    agent = pod("agent", "n2", {"app.kubernetes.io/name": "clew", "app.kubernetes.io/component": "agent"})
+    agent["metadata"]["namespace"] = "default"
+    cluster.kubectl("wait", "--namespace=default", "--for=create", "serviceaccount/default", "--timeout=60s")
+    apply(
+        cluster,
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "forwarded"}},
+        {**service, "spec": {"ports": [{"port": 80}]}},
+        agent,
+    )
+    cluster.kubectl("wait", "pod", "agent", "--namespace=default", "--for=condition=Ready", "--timeout=60s")
+    until(inventory.current, lambda found: bool(found.services), lambda: f"the inventory is {inventory.current()}")
+    assert (dict(inventory.current().node_ports), inventory.current().nodes) == ({}, frozenset())
+
+    apply(cluster, {**service, "spec": {"type": "NodePort", "ports": [{"port": 80}]}})
+    found = until(inventory.current, lambda found: bool(found.nodes), lambda: f"the inventory is {inventory.current()}")
+    port = cluster.kubectl("get", "service", "cart", "--namespace=forwarded", "--output=jsonpath={.spec.ports[0].nodePort}").stdout
+    host = cluster.kubectl("get", "pod", "agent", "--namespace=default", "--output=jsonpath={.status.hostIP}").stdout
+    assert (dict(found.node_ports), found.nodes) == ({int(port): "cart"}, frozenset({ip_address(host)}))
+
+
 @pytest.fixture
 def bound(cluster: Cluster, tmp_path: Path) -> "Bound":
     """A service account with the agent's rights, and a kubeconfig with a token that is bound to a pod on node n2."""

@@ -125,8 +125,8 @@ for number, target in enumerate(sys.argv[1:], 901):
         print(problem.code)
 """
 DETAILS = ("client:productpage->details", "server:details->productpage")
-# An address of a node, which forwards under an address of its own: neither end sees the other.
-FORWARDED = ("client:productpage->NONE", "server:details->NONE")
+# A port of a node, which forwards under an address of its own: who is asked sees the node.
+FORWARDED = ("client:productpage->details-nodeport", "server:details->NONE")
 
 
 def ways(cluster: Cluster) -> Mapping[str, tuple[str, str]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from clew_agent.cluster.inventory import traced_namespaces
-from clew_agent.cluster.pods import ServiceAddresses, own_pod, parse_address, peers, service_addresses
+from clew_agent.cluster.pods import ServiceAddresses, node_addresses, own_pod, parse_address, peers, service_addresses
 from clew_agent.model import Pod, Run, Workload
 from clew_agent.spans.resource import pod_resource
 from clew_crds import TracingPolicy
@@ -236,6 +236,35 @@ def test_a_slice_without_endpoints() -> None:
 def test_services(spec: dict[str, Any], addresses: tuple[str, ...]) -> None:
     found = service_addresses({"metadata": {"name": "cart"}, "spec": spec})
     assert found == ServiceAddresses("cart", tuple(ip_address(address) for address in addresses))
+
+
+def test_a_service_that_is_asked_from_outside() -> None:
+    spec = {
+        "clusterIPs": ["10.96.0.7"],
+        "externalIPs": ["192.0.2.7"],
+        "ports": [
+            {"port": 80, "nodePort": 30080, "protocol": "TCP"},
+            {"port": 53, "nodePort": 30053, "protocol": "UDP"},
+            {"port": 81, "nodePort": 30081},
+            {"port": 82},
+        ],
+    }
+    status = {"loadBalancer": {"ingress": [{"ip": "192.0.2.8"}, {"hostname": "cart.example"}]}}
+    found = service_addresses({"metadata": {"name": "cart"}, "spec": spec, "status": status})
+    addresses = tuple(ip_address(text) for text in ("10.96.0.7", "192.0.2.7", "192.0.2.8"))
+    assert found == ServiceAddresses("cart", addresses, (30080, 30081))
+
+
+@pytest.mark.parametrize(
+    ("status", "addresses"),
+    [
+        ({"hostIP": "192.0.2.1", "hostIPs": [{"ip": "192.0.2.1"}, {"ip": "2001:db8::1"}]}, ("192.0.2.1", "2001:db8::1")),
+        ({"hostIP": "192.0.2.1"}, ("192.0.2.1",)),
+        ({}, ()),
+    ],
+)
+def test_the_node_of_a_pod(status: dict[str, Any], addresses: tuple[str, ...]) -> None:
+    assert node_addresses({"status": status}) == tuple(map(ip_address, addresses))
 
 
 @pytest.mark.parametrize("text", ["", "None", "cart.shop", None])

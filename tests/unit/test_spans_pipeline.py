@@ -166,6 +166,24 @@ def test_an_address_that_two_pods_share_names_neither() -> None:
     assert spans(raw(request(remote_address=address("10.0.0.3"))), known=known)[0].described.name == "server:productpage->NONE"
 
 
+def test_a_port_of_a_node_is_the_service_behind_it() -> None:
+    """For who asks; whoever comes from a node's address may be anybody. Nor does another address stand for a service by its port."""
+    inventory = Inventory(
+        (LONE,), node_ports={30080: "details-nodeport"}, nodes=frozenset({ip_address("10.0.0.50"), ip_address("10.0.0.3")})
+    )
+    known = make_facts(inventory, {1: Traced(PRODUCT)}, {}, 0)
+
+    def name(role: int, where: str, port: int) -> str:
+        (made,) = spans(raw(request(role, remote_address=address(where), remote_port=port)), known=known)
+        return made.described.name
+
+    assert name(2, "10.0.0.50", 30080) == "client:productpage->details-nodeport"
+    assert name(2, "10.0.0.50", 30081) == "client:productpage->NONE"
+    assert name(2, "10.0.0.51", 30080) == "client:productpage->NONE"
+    assert name(2, "10.0.0.3", 30080) == "client:productpage->lone"
+    assert name(1, "10.0.0.50", 30080) == "server:productpage->NONE"
+
+
 def test_no_parent_is_none_and_a_function_without_one_belongs_to_its_request() -> None:
     made = spans(raw(request()), raw(function(parent_id=bytes(8))))
     assert {span.span_id: span.parent_id for span in made} == {SERVER: None, b"function": SERVER}

@@ -26,6 +26,7 @@ from clew_agent.mode import ModeError
 
 _LOG = logging.getLogger("clew.cluster")
 _CONNECT, _READ = 5.0, 30.0  # seconds
+_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _LATE = 30.0  # seconds beyond its end that a watch may be silent
 
 
@@ -131,6 +132,14 @@ class Api:
 def shut(response: Any) -> None:
     """End a watch from another thread: its iterator stops or raises :class:`ApiError`."""
     response.shutdown()
+
+
+def own_namespace(kubeconfig: Path | None) -> str:
+    """The namespace of the pod that this is; empty for what is none."""
+    try:
+        return _NAMESPACE.read_text().strip() if kubeconfig is None else ""
+    except OSError:
+        return ""
 
 
 def connect(kubeconfig: Path | None) -> Api:

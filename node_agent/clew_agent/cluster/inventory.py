@@ -14,13 +14,14 @@ from clew_crds import TracingPolicy
 from clew_agent.cluster import Object
 from clew_agent.cluster.cgroups import find
 from clew_agent.cluster.client import Api
-from clew_agent.cluster.pods import OwnPod, ServiceAddresses, own_pod, peers, service_addresses
+from clew_agent.cluster.pods import OwnPod, ServiceAddresses, node_addresses, own_pod, peers, service_addresses
 from clew_agent.cluster.watch import Resource, Watch
 from clew_agent.model import Address, Inventory, Pod
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _WATCHES_MOST = 8  # namespaces that are watched one by one; more are watched by one watch of the whole cluster
 _EVERYWHERE = ""
+_AGENTS = "app.kubernetes.io/name=clew,app.kubernetes.io/component=agent"  # as the chart labels them
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 # Endpoint slices, services, and the pods that are on their host's network, each by uid.
@@ -30,9 +31,12 @@ _Known = tuple[Mapping[str, tuple[Pod, ...]], Mapping[str, ServiceAddresses], Ma
 class ClusterInventory:
     """An ``InventorySource`` over watches. The agent's thread alone calls it; it never blocks."""
 
-    def __init__(self, api: Api, node: str, policies: Callable[[], tuple[TracingPolicy, ...]]) -> None:
-        """``policies`` say in which namespaces peers are of interest."""
+    def __init__(self, api: Api, node: str, policies: Callable[[], tuple[TracingPolicy, ...]], namespace: str = _EVERYWHERE) -> None:
+        """``policies`` say in which namespaces peers are of interest; ``namespace`` is that of the agents."""
         self._api = api
+        # A node's address is told by the agent's pod on it: nodes themselves change with every heartbeat. Watched where it is asked for.
+        self._agents_path = f"/api/v1/{_below(namespace)}pods"
+        self._agents: Watch[tuple[Address, ...]] | None = None
         self._policies = policies
         own = Resource("/api/v1/pods", {"fieldSelector": f"spec.nodeName={node}"})
         self._pods: Watch[OwnPod] = Watch(api, own, own_pod)
@@ -48,28 +52,34 @@ class ClusterInventory:
         pods = self._pods.known() or {}
         found = self._find_cgroups(pods)
         neighbours = [watched.known() for watched in self._neighbours.values()]
-        seen = (pods, self._namespaces.known(), *(part for known in neighbours for part in known))
+        agents = self._agents.known() if self._agents is not None else None
+        seen = (pods, self._namespaces.known(), agents, *(part for known in neighbours for part in known))
         if found or len(seen) != len(self._seen) or any(new is not old for new, old in zip(seen, self._seen, strict=True)):
             self._seen = seen
-            self._inventory = self._gather(pods, neighbours)
+            self._inventory = self._gather(pods, neighbours, agents or _NONE)
+            if self._inventory.node_ports and self._agents is None:
+                self._agents = Watch(self._api, Resource(self._agents_path, {"labelSelector": _AGENTS}), node_addresses)
         return self._inventory
 
     def namespaces(self) -> Mapping[str, Mapping[str, str]]:
         """The labels of all namespaces."""
         return dict((self._namespaces.known() or {}).values())
 
-    def _gather(self, pods: Mapping[str, OwnPod], neighbours: Iterable[_Known]) -> Inventory:
+    def _gather(self, pods: Mapping[str, OwnPod], neighbours: Iterable[_Known], agents: Mapping[str, tuple[Address, ...]]) -> Inventory:
         own = [_with_cgroup(one.pod, self._cgroups.get(uid, "")) for uid, one in pods.items()]
         # A pod stands in a slice for each of its services and families.
         others: dict[tuple[str, str], Pod] = {}
         names: dict[Address, str] = {}
+        ports: dict[int, str] = {}
         for slices, services, on_host in neighbours:
             names.update((address, service.name) for service in services.values() for address in service.addresses)
+            ports.update((port, service.name) for service in services.values() for port in service.node_ports)
             for pod in (pod for listed in slices.values() for pod in listed):
                 if pod.uid not in pods and pod.uid not in on_host:
                     before = others.get((pod.namespace, pod.name))
                     others[pod.namespace, pod.name] = pod if before is None else _merge(before, pod)
-        return Inventory((*own, *others.values()), names)
+        nodes = frozenset(address for known in agents.values() for address in known)
+        return Inventory((*own, *others.values()), names, ports, nodes)
 
     def _find_cgroups(self, pods: Mapping[str, OwnPod]) -> bool:
         """Look for the cgroups that were not there yet; True where one has been found, or its pod has gone."""
@@ -86,7 +96,7 @@ class ClusterInventory:
         for namespace in self._neighbours.keys() - chosen:
             self._neighbours.pop(namespace).stop()
         for namespace in chosen - self._neighbours.keys():
-            self._neighbours[namespace] = _Neighbours(self._api, f"namespaces/{namespace}/" if namespace else "")
+            self._neighbours[namespace] = _Neighbours(self._api, _below(namespace))
 
 
 class _Neighbours:
@@ -119,6 +129,10 @@ def traced_namespaces(policies: Iterable[TracingPolicy], namespaces: Mapping[str
         if (selector := policy.spec.namespace_selector) is not None:
             found.update(name for name, labels in namespaces.items() if selector.matches(labels))
     return frozenset(found)
+
+
+def _below(namespace: str) -> str:
+    return f"namespaces/{namespace}/" if namespace else ""
 
 
 def _labels(item: Object) -> tuple[str, Mapping[str, str]]:

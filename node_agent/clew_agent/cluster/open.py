@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from clew_agent.cluster.client import connect
+from clew_agent.cluster.client import connect, own_namespace
 from clew_agent.cluster.inventory import ClusterInventory
 from clew_agent.cluster.status import StatusReporter
 from clew_agent.cluster.tracing import NodePolicies
@@ -17,4 +17,5 @@ def open_cluster(kubeconfig: Path | None, node: str) -> Mode:
     api = connect(kubeconfig)
     news = threading.Event()
     policies = NodePolicies(api, node, news.set)
-    return Mode(policies, ClusterInventory(api, node, policies.policies), StatusReporter(api, node, policies.told, news))
+    inventory = ClusterInventory(api, node, policies.policies, own_namespace(kubeconfig))
+    return Mode(policies, inventory, StatusReporter(api, node, policies.told, news))

@@ -36,10 +36,11 @@ class OwnPod:
 
 @dataclass(frozen=True, slots=True)
 class ServiceAddresses:
-    """The cluster addresses of a service."""
+    """Where a service is asked: its addresses, and the ports of TCP at which every node forwards to it."""
 
     name: str
     addresses: tuple[Address, ...]
+    node_ports: tuple[int, ...] = ()
 
 
 def own_pod(item: Object) -> OwnPod | None:
@@ -134,9 +135,23 @@ def peers(item: Object) -> tuple[Pod, ...]:
 
 
 def service_addresses(item: Object) -> ServiceAddresses:
-    """The cluster addresses of a service; a headless one has none."""
-    listed = (item.get("spec") or {}).get("clusterIPs") or ()
-    return ServiceAddresses(item["metadata"]["name"], tuple(address for text in listed if (address := parse_address(text))))
+    """Where a service is asked: within the cluster, under external addresses, by its load balancer; a headless one nowhere."""
+    spec, status = item.get("spec") or {}, item.get("status") or {}
+    balancers = ((status.get("loadBalancer") or {}).get("ingress")) or ()
+    listed = (*(spec.get("clusterIPs") or ()), *(spec.get("externalIPs") or ()), *(one.get("ip") for one in balancers))
+    ports = (port.get("nodePort") for port in spec.get("ports") or () if port.get("protocol", "TCP") == "TCP")
+    return ServiceAddresses(
+        item["metadata"]["name"],
+        tuple(address for text in listed if (address := parse_address(text))),
+        tuple(port for port in ports if port),
+    )
+
+
+def node_addresses(item: Object) -> tuple[Address, ...]:
+    """The addresses of the node that a pod is on; of a pod that is on none yet, nothing."""
+    status = item.get("status") or {}
+    listed = status.get("hostIPs") or [{"ip": status.get("hostIP")}]
+    return tuple(address for one in listed if (address := parse_address(one.get("ip"))))
 
 
 def parse_address(text: str | None) -> Address | None:

@@ -62,8 +62,8 @@ def request_span(record: RequestRecord, facts: Facts) -> Span:
 
 def _describe(request: Request, facts: Facts) -> Described:
     own = facts.own.get(request.pod, facts.stranger)
-    peer = facts.peers.get(request.remote_address)
     kind = _KINDS[Role(request.role)]
+    peer = facts.peer(request.remote_address, request.remote_port, kind)
     choice = own.choice
     said = describe_request(request, kind, peer, facts.options, query_string=choice.query_string)
     shown = peer.shown(kind, choice.pod_names) if peer is not None else None

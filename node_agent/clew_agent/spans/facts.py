@@ -71,9 +71,9 @@ class OwnPod:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The other end of a connection, where the inventory knows it: a pod, the service of a cluster IP, or both under one address.
+    """The other end of a connection, where the inventory knows it: a pod, the service of an address, or both under one address.
 
-    ``service`` is empty where the address is no service's; of a mere cluster IP it stands for workload and pod, too.
+    ``service`` is empty where the address is no service's; of a mere service's address it stands for workload and pod, too.
     """
 
     workload: str
@@ -107,12 +107,23 @@ class Facts:
     own: Mapping[int, OwnPod]
     stranger: OwnPod
     peers: Mapping[bytes, Peer]
+    forwarded: Mapping[int, Peer]
+    """Services by the ports at which nodes forward to them."""
+    nodes: frozenset[bytes]
     functions: Mapping[int, FunctionLayout]
     clock_offset_ns: int
     options: SpanOptions = field(default_factory=SpanOptions)
     find_run: FindRun = field(default=nothing_found, compare=False, repr=False)
     described: dict[Request, Described] = field(default_factory=dict, compare=False, repr=False)
     resources: dict[tuple[int, int], Mapping[str, AttributeValue]] = field(default_factory=dict, compare=False, repr=False)
+
+    def peer(self, address: bytes, port: int, kind: SpanKind) -> Peer | None:
+        """Who is at the other end. A node's address stands for a service only where it was asked at one of its ports: whoever asks
+        through a node, or lives on it, comes from there as well."""
+        found = self.peers.get(address)
+        if found is None and kind is SpanKind.CLIENT and address in self.nodes:
+            return self.forwarded.get(port)
+        return found
 
     def resource(self, slot: int, cgroup: int) -> Mapping[str, AttributeValue]:
         """The resource of what the pod's thread in this cgroup does: the same object for the same container."""
@@ -144,7 +155,9 @@ def make_facts(
     facts_of_host = dict(host or {})
     own = {slot: _own(one, facts_of_host, chosen) for slot, one in traced.items()}
     stranger = OwnPod("unknown", {**facts_of_host, "service.name": "unknown_service"}, SpanChoice())
-    return Facts(own, stranger, _peers(inventory, chosen), functions, clock_offset_ns, chosen, find_run)
+    forwarded = {port: _service_peer(name) for port, name in inventory.node_ports.items()}
+    nodes = frozenset(packed(address) for address in inventory.nodes)
+    return Facts(own, stranger, _peers(inventory, chosen), forwarded, nodes, functions, clock_offset_ns, chosen, find_run)
 
 
 def _own(traced: Traced, host: Mapping[str, AttributeValue], options: SpanOptions) -> OwnPod:
@@ -166,9 +179,12 @@ def _peers(inventory: Inventory, options: SpanOptions) -> Mapping[bytes, Peer]:
     peers = {key: _pod_peer(pod, options) for key, pod in pods.items() if pod is not None}
     for address, name in inventory.services.items():
         known = peers.get(packed(address))
-        own = {"service.peer.name": name}
-        peers[packed(address)] = replace(known, service=name) if known is not None else Peer(name, name, name, own)
+        peers[packed(address)] = replace(known, service=name) if known is not None else _service_peer(name)
     return peers
+
+
+def _service_peer(name: str) -> Peer:
+    return Peer(name, name, name, {"service.peer.name": name})
 
 
 def _pod_peer(pod: Pod, options: SpanOptions) -> Peer:
