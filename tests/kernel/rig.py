@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
-from clew_agent.capabilities import NEEDED, SYS_ADMIN
+from clew_agent.capabilities import NEEDED, SYS_ADMIN, Capability
 from clew_agent.fionread import has_fault
 from clew_lab.agent import AgentProcess, agent_command
 from clew_lab.load import response_length
@@ -96,13 +96,13 @@ class Rig:
         self.kernel_before = kernel_objects()
         self._services: dict[tuple[str, str, str], LabPod] = {}
         self._number = 0
-        agent_pod = self.network.pod("agent", "plain")
+        self._agent_pod = self.network.pod("agent", "plain")
         self.network.write_inventory(self.pods_file)
-        self.agent = self._start_agent(agent_pod)
+        self.agent = self.start_agent([*NEEDED, SYS_ADMIN] if has_fault() else NEEDED)
 
-    def _start_agent(self, pod: LabPod) -> AgentProcess:
-        """Start the agent, in a traced pod, so that tracing itself would show, with the capabilities that it needs and no others;
-        return it when it is ready."""
+    def start_agent(self, capabilities: Sequence[Capability]) -> AgentProcess:
+        """Start an agent, in a traced pod, so that tracing itself would show, with these capabilities and no others; return it when it is
+        ready."""
         environment = {
             "OTEL_BSP_SCHEDULE_DELAY": "100",
             "OTEL_EXPORTER_OTLP_ENDPOINT": "http://{}:{}".format(*self.collector.address),
@@ -112,8 +112,8 @@ class Rig:
         # Debian leaves kprobes to CAP_SYS_ADMIN; upstream's CAP_PERFMON is enough below level 3.
         Path("/proc/sys/kernel/perf_event_paranoid").write_text("2")
         argv = agent_command(self._write_policies(), self.pods_file, exporters, METRICS)
-        enter = ["sh", "-c", _ENTER, str(pod.container_path / "cgroup.procs")]
-        agent = AgentProcess([*enter, *under_capabilities(), *argv], environment, sys.stderr)
+        enter = ["sh", "-c", _ENTER, str(self._agent_pod.container_path / "cgroup.procs")]
+        agent = AgentProcess([*enter, *under(capabilities), *argv], environment, sys.stderr)
         self._stack.enter_context(agent)
         agent.wait_ready(600)
         return agent
@@ -224,10 +224,9 @@ class Rig:
             return read_answer(connection)
 
 
-def under_capabilities() -> list[str]:
-    """How to run a command with no more capabilities than docs/safety.md says."""
-    needed = [*NEEDED, SYS_ADMIN] if has_fault() else NEEDED
-    names = [f"+{capability.name.removeprefix('CAP_').lower()}" for capability in needed]
+def under(capabilities: Sequence[Capability]) -> list[str]:
+    """How to run a command with no more capabilities than these."""
+    names = [f"+{capability.name.removeprefix('CAP_').lower()}" for capability in capabilities]
     return ["setpriv", "--no-new-privs", "--bounding-set", ",".join(["-all", *names]), "--"]
 
 

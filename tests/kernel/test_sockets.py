@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 
-from tests.kernel.rig import under_capabilities
+from clew_agent.capabilities import NEEDED
+
+from tests.kernel.rig import under
 
 NOBODY = 65534
 HOLD = """
@@ -24,7 +26,7 @@ def test_sockets_of_another_user_s_process_are_found(kernel: str) -> None:
         assert holder.stdout is not None
         number, inode = holder.stdout.readline().split()
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        argv = [*under_capabilities(), sys.executable, "-c", LOOK, str(holder.pid)]
+        argv = [*under(NEEDED), sys.executable, "-c", LOOK, str(holder.pid)]
         found = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
         assert found.stdout == f"({number}, {inode})\n"
         assert holder.stdin is not None
