@@ -71,7 +71,7 @@ class GuestOptions:
     In a `counted` guest each instruction takes one nanosecond of its time (QEMU's -icount), so that what runs twice takes as long
     twice, however busy the host is. While it is idle, its time is the host's.
 
-    `parameters` are further words of its kernel's command line.
+    `parameters` are further words of its kernel's command line. By `nice` it lets what else runs on the host go first.
     """
 
     kernel: str
@@ -81,6 +81,7 @@ class GuestOptions:
     counted: bool = False
     network: bool = False
     parameters: Sequence[str] = ()
+    nice: int = 0
 
 
 @dataclass
@@ -194,7 +195,7 @@ def boot(image: Image, options: GuestOptions, command: Sequence[str], files: Map
     for name, text in {"start": start_script(options, command), **(files or {})}.items():
         (folder / "share" / name).write_text(text)
     process = subprocess.Popen(
-        ["sh", "-c", _GUARD, "clew-guest", *virtme_argv(image, options, folder)],
+        ["nice", f"--adjustment={options.nice}", "sh", "-c", _GUARD, "clew-guest", *virtme_argv(image, options, folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

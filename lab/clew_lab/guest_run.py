@@ -25,6 +25,7 @@ Answer = dict[str, Any] | str
 _BOOT_SECONDS = 240.0
 _LOOK_SECONDS = 5.0
 _MEMORY = "3G"
+_NICE = 10  # other tests run beside them, some of which have deadlines
 # All guests run at once. A virtual processor that has no real one to itself holds up the other ones of its guest: with two guests of
 # two on two real ones, a switch between two processes took 4 ms instead of 0.5, and Python started in 10 s instead of 3.
 _CPUS = max(1, min(2, (os.cpu_count() or 1) // len(KERNELS)))
@@ -55,7 +56,8 @@ class GuestRun:
         self._last_words_given = False
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._news = threading.Condition()
-        options = GuestOptions(kernel, memory=_MEMORY, cpus=_CPUS, environment={"CLEW_REPORT_FD": "3", "PYTHONFAULTHANDLER": "1"})
+        environment = {"CLEW_REPORT_FD": "3", "PYTHONFAULTHANDLER": "1"}
+        options = GuestOptions(kernel, memory=_MEMORY, cpus=_CPUS, environment=environment, nice=_NICE)
         ids = "".join(f"{name}\n" for name in wanted.ids)
         self._guest = boot(image, options, command(f"{SHARE_MOUNT}/ids"), {"ids": ids})
         self._output = threading.Thread(target=self._gather_output, daemon=True)

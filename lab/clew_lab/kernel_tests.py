@@ -1,8 +1,11 @@
 """Host side of the kernel tests: collected here, run in guests, reported here one by one as if they had run here.
 
 `tests/kernel/conftest.py` takes its hooks from this module on the host. Each test gets a parameter `kernel` for each kernel of
-the lab. At the first of them one guest per kernel starts, with all of that kernel's tests in one pytest run, whose reports come
-back while they are made (:mod:`clew_lab.guest_run`). Running an item here means waiting for its reports from there.
+the lab. One guest per kernel starts, with all of that kernel's tests in one pytest run, whose reports come back while they are made
+(:mod:`clew_lab.guest_run`). Running an item here means waiting for its reports from there.
+
+Guests start at the first kernel test, or, by `tests/conftest.py`, before: they go on beside the tests of the API, which wait half of their
+time.
 """
 
 from collections.abc import Sequence
@@ -21,10 +24,14 @@ __all__ = [
     "pytest_collection_modifyitems",
     "pytest_generate_tests",
     "pytest_runtest_protocol",
+    "start_guests_beside",
 ]
 
 ITEM_LIMIT = 240.0
 """Seconds that setup, call and teardown of a kernel test may take each; the marker `limit(seconds)` sets another value."""
+
+_FIRST = ("unit", "cluster")
+"""Folders of tests that come before all others, in this order: what is quick is known first; nodes want the processors for themselves."""
 
 _RUNS = pytest.StashKey[dict[str, GuestRun | str]]()
 
@@ -48,9 +55,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the kernel tests last, and each kernel's together: what is quick is known first."""
-    order = ["", *(kernel.name for kernel in KERNELS)]
-    items.sort(key=lambda item: order.index(_kernel_of(item)))
+    """Put the kernel tests last, and each kernel's together."""
+    order = [*_FIRST, "", *(kernel.name for kernel in KERNELS)]
+    items.sort(key=lambda item: order.index(_kernel_of(item) or _first_of(item)))
+
+
+def start_guests_beside(item: pytest.Item) -> None:
+    """Start the guests if none of the tests is left that come first."""
+    if not _kernel_of(item) and not _first_of(item):
+        _runs(item.session)
 
 
 def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
@@ -58,10 +71,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     kernel = _kernel_of(item)
     if not kernel:
         return None
-    runs = item.config.stash.get(_RUNS, None)
-    if runs is None:
-        runs = item.config.stash[_RUNS] = _start_runs(item.session)
-    run = runs[kernel]
+    run = _runs(item.session)[kernel]
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for answer in [run] if isinstance(run, str) else run.answers(item.nodeid):
         if isinstance(answer, str):
@@ -78,6 +88,14 @@ def guest_pytest(config: pytest.Config, ids: str) -> list[str]:
     argv = [GUEST_PYTHON, "-m", "pytest", "-p", "clew_lab.report_stream", "-p", "no:cacheprovider", "-v"]
     argv += ["--tb", str(config.getoption("tbstyle")), *(["--showlocals"] if config.getoption("showlocals") else []), f"@{ids}"]
     return ["sh", "-c", 'exec 3>&1 1>&2; exec "$@"', "sh", *argv]
+
+
+def _runs(session: pytest.Session) -> dict[str, GuestRun | str]:
+    """Return the guests by their kernels, started now if they were not before."""
+    runs = session.config.stash.get(_RUNS, None)
+    if runs is None:
+        runs = session.config.stash[_RUNS] = _start_runs(session)
+    return runs
 
 
 def _start_runs(session: pytest.Session) -> dict[str, GuestRun | str]:
@@ -97,6 +115,11 @@ def _start_runs(session: pytest.Session) -> dict[str, GuestRun | str]:
             session.config.add_cleanup(run.end)
             runs[kernel] = run
     return runs
+
+
+def _first_of(item: pytest.Item) -> str:
+    """Return the folder of an item that comes before all others; nothing for another."""
+    return next((name for name in _FIRST if item.path.is_relative_to(item.config.rootpath / "tests" / name)), "")
 
 
 def _kernel_of(item: pytest.Item) -> str:

@@ -33,6 +33,24 @@ else:
 """
 
 
+BESIDE = """
+from clew_lab.kernel_tests import start_guests_beside
+
+def pytest_runtest_setup(item):
+    start_guests_beside(item)
+"""
+WAITING = """
+import time
+from pathlib import Path
+
+def test_calls():
+    deadline = time.monotonic() + 60
+    while len(list(Path().glob("begun-*"))) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+"""
+
+
 class Outcome:
     """What a run of pytest on a small project brought: its text, and (outcome, message) for each test in order."""
 
@@ -123,7 +141,27 @@ def test_a_test_that_hangs_costs_its_own_time_only(project: Path) -> None:
 def test_other_tests_go_first(project: Path) -> None:
     write(project, "def test_a(): pass\n")
     (project / "tests/test_zebra.py").write_text("def test_z(): pass\n")
-    assert list(Outcome(project).tests) == ["test_z", "test_a[6.1]", "test_a[6.12]"]
+    for folder in ("api", "cluster", "unit"):
+        (project / "tests" / folder).mkdir()
+        (project / f"tests/{folder}/test_of_{folder}.py").write_text(f"def test_{folder}(): pass\n")
+    assert list(Outcome(project).tests) == ["test_unit", "test_cluster", "test_api", "test_z", "test_a[6.1]", "test_a[6.12]"]
+
+
+def test_guests_run_beside_other_tests_once_those_are_over_that_come_first(project: Path) -> None:
+    """They give way to them: each guest is nicer than what it runs beside."""
+    write(
+        project, "def test_a(kernel): assert not os.write(os.open('begun-' + kernel, os.O_CREAT | os.O_WRONLY), b'') and os.nice(0) == 10\n"
+    )
+    for folder in ("api", "cluster"):
+        (project / "tests" / folder).mkdir()
+    (project / "tests/conftest.py").write_text(BESIDE)
+    (project / "tests/cluster/test_nodes.py").write_text(
+        "from pathlib import Path\ndef test_nodes(): assert not list(Path().glob('begun-*'))\n"
+    )
+    (project / "tests/api/test_calls.py").write_text(WAITING)
+    outcome = Outcome(project)
+    assert set(outcome.tests.values()) == {("passed", "")}
+    assert list(outcome.tests) == ["test_nodes", "test_calls", "test_a[6.1]", "test_a[6.12]"]
 
 
 def test_without_an_image_every_kernel_test_fails_and_says_why(project: Path) -> None:
