@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from clew_lab import image as images
 from clew_lab.backends import build as backends
@@ -63,10 +64,14 @@ def setup() -> images.Image:
 def _carry_out(asked: argparse.Namespace) -> int:
     match asked.action:
         case "setup":
-            image = setup()
-            built = {"a control plane": programs.build_programs(), "Jaeger": backends.build_program(backends.JAEGER)}
-            if not asked.demo:
-                built |= {"the Collector": backends.build_program(backends.COLLECTOR), "Flux": flux_build.build_programs()}
+            ensure_host_packages()
+            # Packages are downloaded and unpacked by one process at a time: half of two processors has nothing to do meanwhile.
+            with ThreadPoolExecutor(1) as beside:
+                making = beside.submit(setup)
+                built = {"a control plane": programs.build_programs(), "Jaeger": backends.build_program(backends.JAEGER)}
+                if not asked.demo:
+                    built |= {"the Collector": backends.build_program(backends.COLLECTOR), "Flux": flux_build.build_programs()}
+                image = making.result()
             print(f"lab ready: {image.path}, kernels {', '.join(image.kernels.values())}")
             print("\n".join(f"           {path}, {what}" for what, path in built.items()))
         case "clean":
