@@ -82,7 +82,7 @@ INLINE void begin_client_request(struct connection *connection, struct sk_msg_md
 	work->inserted += length;
 }
 
-/* Notes where in this send a body of known length began, for a send that the kernel cuts short (tcp_bpf_sendmsg, below). */
+/* Notes where in this send a body of known length began, for a send that the kernel cuts short (settle_send). */
 INLINE void note_body(struct connection *connection, struct work *work)
 {
 	connection->body_known = connection->out.state == STREAM_BODY;
