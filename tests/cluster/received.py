@@ -51,8 +51,11 @@ class Spans:
             self._seen += [span for _, _, request in fresh for span in _spans_of(request)]
             return list(self._seen)
 
-    def until(self, look: Callable[[list[StoredSpan]], Found], patience: float = PATIENCE) -> Found:
-        """What `look` finds in them as soon as it finds something; awaited as they come, for so many seconds."""
+    def until(
+        self, look: Callable[[list[StoredSpan]], Found], patience: float = PATIENCE, amiss: Callable[[list[StoredSpan]], object] = len
+    ) -> Found:
+        """What `look` finds in them as soon as it finds something; awaited as they come, for so many seconds. `amiss` says of them what
+        keeps it from that."""
         with self._received.arrived:
             found: list[Found] = []
 
@@ -60,7 +63,7 @@ class Spans:
                 found[:] = [look(self.all())]
                 return bool(found[0])
 
-            assert self._received.arrived.wait_for(finds, patience), f"not among {len(self._seen)} spans after {patience} s"
+            assert self._received.arrived.wait_for(finds, patience), f"not among the spans after {patience} s: {amiss(self._seen)}"
             return found[0]
 
     def await_function(self, name: str, node: str, since: int) -> None:

@@ -6,6 +6,7 @@ The tests are steps of one story, and run in their order.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -46,6 +47,12 @@ def test_the_policy_goes_out(cluster: Cluster, policy: float) -> None:
         assert (report["state"], report["reason"], report["pods"], report["functions"]) == ("Ready", "Enforced", 3, [])
 
 
+def faults(seen: list[StoredSpan], clocks_ns: int) -> Counter[str]:
+    """What is wrong with the traces of pages, and how often."""
+    traces = pages(seen)
+    return Counter({"traces": len(traces)}) + Counter(fault for trace in traces.values() for fault in page_faults(trace, clocks_ns))
+
+
 def whole(seen: list[StoredSpan], count: int, clocks_ns: int) -> dict[str, list[StoredSpan]]:
     """The traces of pages, once there are so many of them, and all are whole; empty before."""
     traces = pages(seen)
@@ -58,10 +65,10 @@ def test_every_page_is_one_whole_trace(
     offsets = {name: clocks.measure(node.port) for name, node in nodes.items()}
     for name, offset in offsets.items():
         record_property(f"clock of {name}", f"{offset.ns / 1e6:+.2f} ms from the host's (± {offset.error_ns / 1e6:.2f} ms)")
-    apart = sum(offset.most_ns for offset in offsets.values())
+    apart = max(clew.CLOCKS_NS, sum(offset.most_ns for offset in offsets.values()))
     told = shop.load(cluster, "load", "--rate", "2", "--seconds", str(REQUESTS / 2))
     assert (told["requests"], told["failures"]) == (REQUESTS, 0)
-    traces = spans.until(lambda seen: whole(seen, REQUESTS, apart))
+    traces = spans.until(lambda seen: whole(seen, REQUESTS, apart), amiss=lambda seen: faults(seen, apart))
     assert len(traces) == REQUESTS
     record_property("first span", f"{min(span.start for span in spans.all()) / 1e9 - policy:.1f} s after kubectl apply")
     crossing = [trace for trace in traces.values() if nodes_of(trace) == set(NODES)]
