@@ -4,8 +4,8 @@
 the lab. One guest per kernel starts, with all of that kernel's tests in one pytest run, whose reports come back while they are made
 (:mod:`clew_lab.guest_run`). Running an item here means waiting for its reports from there.
 
-Guests start at the first kernel test, or, by `tests/conftest.py`, before: they go on beside the tests of the API, which wait half of their
-time.
+Guests start at the first kernel test, or, by `tests/conftest.py`, before: they go on beside all tests that have no nodes, and those of the
+API wait half of their time.
 """
 
 from collections.abc import Sequence
@@ -30,8 +30,8 @@ __all__ = [
 ITEM_LIMIT = 240.0
 """Seconds that setup, call and teardown of a kernel test may take each; the marker `limit(seconds)` sets another value."""
 
-_FIRST = ("unit", "cluster")
-"""Folders of tests that come before all others, in this order: what is quick is known first; nodes want the processors for themselves."""
+_FIRST = "cluster"
+"""The folder of tests that come before all others: nodes want the processors for themselves."""
 
 _RUNS = pytest.StashKey[dict[str, GuestRun | str]]()
 
@@ -56,13 +56,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the kernel tests last, and each kernel's together."""
-    order = [*_FIRST, "", *(kernel.name for kernel in KERNELS)]
-    items.sort(key=lambda item: order.index(_kernel_of(item) or _first_of(item)))
+    order = ["", *(kernel.name for kernel in KERNELS)]
+    items.sort(key=lambda item: (not _comes_first(item), order.index(_kernel_of(item))))
 
 
 def start_guests_beside(item: pytest.Item) -> None:
     """Start the guests if none of the tests is left that come first."""
-    if not _kernel_of(item) and not _first_of(item):
+    if not _kernel_of(item) and not _comes_first(item):
         _runs(item.session)
 
 
@@ -117,9 +117,8 @@ def _start_runs(session: pytest.Session) -> dict[str, GuestRun | str]:
     return runs
 
 
-def _first_of(item: pytest.Item) -> str:
-    """Return the folder of an item that comes before all others; nothing for another."""
-    return next((name for name in _FIRST if item.path.is_relative_to(item.config.rootpath / "tests" / name)), "")
+def _comes_first(item: pytest.Item) -> bool:
+    return item.path.is_relative_to(item.config.rootpath / "tests" / _FIRST)
 
 
 def _kernel_of(item: pytest.Item) -> str:
