@@ -25,7 +25,7 @@ Answer = dict[str, Any] | str
 _BOOT_SECONDS = 240.0
 _LOOK_SECONDS = 5.0
 _MEMORY = "3G"
-_NICE = 10  # other tests run beside them, some of which have deadlines
+_NICE = 5  # other tests run beside them, some of which have deadlines; these have some, too
 # All guests run at once. A virtual processor that has no real one to itself holds up the other ones of its guest: with two guests of
 # two on two real ones, a switch between two processes took 4 ms instead of 0.5, and Python started in 10 s instead of 3.
 _CPUS = max(1, min(2, (os.cpu_count() or 1) // len(KERNELS)))
