@@ -57,12 +57,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the kernel tests last, and each kernel's together."""
     order = ["", *(kernel.name for kernel in KERNELS)]
-    items.sort(key=lambda item: (not _comes_first(item), order.index(_kernel_of(item))))
+    items.sort(key=lambda item: (not _is_in(item, _FIRST), order.index(_kernel_of(item))))
 
 
 def start_guests_beside(item: pytest.Item) -> None:
     """Start the guests if none of the tests is left that come first."""
-    if not _kernel_of(item) and not _comes_first(item):
+    if not _kernel_of(item) and not _is_in(item, _FIRST):
         _runs(item.session)
 
 
@@ -117,13 +117,13 @@ def _start_runs(session: pytest.Session) -> dict[str, GuestRun | str]:
     return runs
 
 
-def _comes_first(item: pytest.Item) -> bool:
-    return item.path.is_relative_to(item.config.rootpath / "tests" / _FIRST)
+def _is_in(item: pytest.Item, folder: str) -> bool:
+    return item.path.is_relative_to(item.config.rootpath / "tests" / folder)
 
 
 def _kernel_of(item: pytest.Item) -> str:
     """Return the kernel that an item runs on; nothing for a test that is none of a kernel's."""
-    if not item.path.is_relative_to(item.config.rootpath / "tests" / "kernel"):
+    if not _is_in(item, "kernel"):
         return ""
     callspec = getattr(item, "callspec", None)
     return str(callspec.params["kernel"]) if callspec is not None else ""

@@ -51,13 +51,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def setup() -> images.Image:
     """Return the image, made ready first where that is needed: the host's packages, then the build, as root."""
     ensure_host_packages()
+    return _image()
+
+
+def _image() -> images.Image:
     try:
         return images.find_image()
     except images.ImageMissing:
         pass
     if os.geteuid() == 0:
         return images.build_image()
-    subprocess.run(as_root([sys.executable, "-m", "clew_lab.main", "setup"]), check=True)
+    # The image alone: whatever else is wanted, its own user builds, who knows how much of it.
+    subprocess.run(as_root([sys.executable, "-c", "from clew_lab.image import build_image; build_image()"]), check=True)
     return images.find_image()
 
 
@@ -67,7 +72,7 @@ def _carry_out(asked: argparse.Namespace) -> int:
             ensure_host_packages()
             # Packages are downloaded and unpacked by one process at a time: half of two processors has nothing to do meanwhile.
             with ThreadPoolExecutor(1) as beside:
-                making = beside.submit(setup)
+                making = beside.submit(_image)
                 built = {"a control plane": programs.build_programs(), "Jaeger": backends.build_program(backends.JAEGER)}
                 if not asked.demo:
                     built |= {"the Collector": backends.build_program(backends.COLLECTOR), "Flux": flux_build.build_programs()}

@@ -1,9 +1,8 @@
 """Plays an exchange past the kernel's request path and past the framing twin, so that the two can be compared.
 
 An `Exchange` is one connection of a traced pod, which serves (`Role.SERVER`) or asks (`Role.CLIENT`), with its socket in the sockhash or
-only `observed`. Whatever the pod reads and
-sends is told to both; `sent` are the client's bytes, `wire` what the network sees of them, `inserted` where Clew put something
-in (offset in `sent`, the bytes).
+only `observed`. Whatever the pod reads and sends is told to both; `sent` are the client's bytes, `wire` what the network sees of them,
+`inserted` where Clew put something in (offset in `sent`, the bytes).
 """
 
 from collections.abc import Sequence
