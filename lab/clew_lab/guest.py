@@ -21,7 +21,7 @@ from typing import IO
 from clew_lab.config import CHECKOUT_MOUNT, GUEST_PYTHON, SHARE_MOUNT
 from clew_lab.image import CHECKOUT, Image, cache_dir, in_use
 
-__all__ = ["HOST_ADDRESS", "KERNEL_VARIABLE", "Guest", "GuestOptions", "boot", "start_script", "virtme_argv"]
+__all__ = ["HOST_ADDRESS", "KERNEL_VARIABLE", "Guest", "GuestOptions", "boot", "programs_folder", "start_script", "virtme_argv"]
 
 KERNEL_VARIABLE = "CLEW_GUEST_KERNEL"
 """Set in a guest to the series of its kernel; unset on the host."""
@@ -172,11 +172,11 @@ def virtme_argv(image: Image, options: GuestOptions, folder: Path) -> list[str]:
     argv += ["--qemu-opts", "-set", f"chardev.console.path={folder / 'console.log'}", "-pidfile", str(folder / "qemu.pid")]
     argv += ["-icount", "shift=0"] if options.counted else ["-cpu", _PROCESSOR]
     argv += ["-fsdev", image_share, "-device", "virtio-9p-pci,fsdev=clew,mount_tag=clew.image"]
-    argv += ["-fsdev", f"local,id=programs,path={_programs()},security_model=none", "-device"]
+    argv += ["-fsdev", f"local,id=programs,path={programs_folder()},security_model=none", "-device"]
     return [*argv, "virtio-9p-pci,fsdev=programs,mount_tag=clew.programs"]
 
 
-def _programs() -> Path:
+def programs_folder() -> Path:
     """The folder in the cache that guests have at /run/clew/programs."""
     folder = cache_dir() / "programs"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from clew_lab import bpf_programs
 from clew_lab import image as images
 from clew_lab.backends import build as backends
 from clew_lab.cluster import flux_build, programs
@@ -20,7 +21,7 @@ from clew_lab.run import run_command, run_shell
 
 __all__ = ["main"]
 
-_PARTS = (images, programs, flux_build, backends, node_programs, node_disks, container_images)
+_PARTS = (images, bpf_programs, programs, flux_build, backends, node_programs, node_disks, container_images)
 """Who keeps what has been built in the cache."""
 
 
@@ -66,13 +67,19 @@ def _image() -> images.Image:
     return images.find_image()
 
 
+def _for_guests() -> images.Image:
+    image = _image()
+    bpf_programs.provide()
+    return image
+
+
 def _carry_out(asked: argparse.Namespace) -> int:
     match asked.action:
         case "setup":
             ensure_host_packages()
             # Packages are downloaded and unpacked by one process at a time: half of two processors has nothing to do meanwhile.
             with ThreadPoolExecutor(1) as beside:
-                making = beside.submit(_image)
+                making = beside.submit(_for_guests)
                 built = {"a control plane": programs.build_programs(), "Jaeger": backends.build_program(backends.JAEGER)}
                 if not asked.demo:
                     built |= {"the Collector": backends.build_program(backends.COLLECTOR), "Flux": flux_build.build_programs()}

@@ -17,18 +17,17 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import NamedTuple
 
-from clew_agent.bpf_files import bpf_source
 from clew_agent.enforcement import Enforcement, Scope, SlotSettings
 from clew_agent.function_hooks import FunctionHooks, runs_missed
 from clew_agent.function_programs import FunctionBuilder
 from clew_agent.kernel.btf import Btf
-from clew_agent.kernel.headers import write_tree
 from clew_agent.kernel_settings import pack
 from clew_agent.loader import syscalls
 from clew_agent.loader.load import Loader, LoadError, Programs
 from clew_agent.memory import give_back
 from clew_agent.model import Address
-from clew_agent.program import definitions, inspect, path_request, path_text
+from clew_agent.program import inspect
+from clew_agent.request_path import request_path
 from clew_agent.selftest import SelfTest, SelfTestError
 from clew_agent.sockets import Adopter
 
@@ -185,12 +184,9 @@ def attach(
     kernel = inspect(btf)
     if kernel.lacking:
         raise UnsupportedKernelError(f"kernel {release} lacks {', '.join(kernel.lacking)}, which the request path hooks")
-    text = path_text(lambda name: bpf_source(name).read_text(), fionread=correct_fionread)
     with tempfile.TemporaryDirectory(prefix="clew-") as folder:
         began = time.monotonic()
-        iov = [flag.partition("=")[2] for flag in definitions(kernel) if flag.startswith("-DIOV_MEMBER=")]
-        tree = write_tree(btf, [text, *iov], Path(folder), release)
-        programs = loader.load(path_request(text, kernel, tree), btf.function_number)
+        programs = loader.load(request_path(btf, kernel, release, Path(folder), fionread=correct_fionread), btf.function_number)
         _LOG.info("programs loaded and attached after %.1f s", time.monotonic() - began)
     del btf
     give_back()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from clew_agent.bpf_files import bpf_source
 from clew_agent.c_header import Header, HeaderError, read_header
@@ -104,12 +105,16 @@ class Metrics:
             return {row: self._values[name] for name, row in self._rows.items()}
 
 
+READY = "/readyz"
+"""Where the kubelet asks whether the agent is up. All metrics would be an answer, too, and cost it a hundred system calls each time."""
+
+
 def serve_metrics(address: str, read: Callable[[], Mapping[Metric, int]]) -> Callable[[], None]:
-    """Serve the Prometheus text format on ``HOST:PORT`` (``[::1]:9464`` for IPv6) and return what stops it.
+    """Serve the Prometheus text format on ``HOST:PORT`` (``[::1]:9464`` for IPv6), and :data:`READY`; return what stops it.
 
     ``read`` is called for every scrape. Raises ``ValueError`` for an address of another form and ``OSError`` when it is taken.
     """
-    from prometheus_client import start_http_server
+    from prometheus_client import make_wsgi_app, start_http_server
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
     from prometheus_client.registry import Collector, CollectorRegistry
 
@@ -128,6 +133,15 @@ def serve_metrics(address: str, read: Callable[[], Mapping[Metric, int]]) -> Cal
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Table())
     server, thread = start_http_server(int(port), host.strip("[]"), registry)
+    metrics = make_wsgi_app(registry)
+
+    def page(environ: dict[str, Any], start_response: Any) -> Any:
+        if environ["PATH_INFO"] != READY:
+            return metrics(environ, start_response)
+        start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
+        return [b"ready\n"]
+
+    server.set_app(page)
 
     def stop() -> None:
         server.shutdown()

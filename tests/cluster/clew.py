@@ -24,7 +24,7 @@ CLOCKS_NS = 50_000_000
 _DELAY = "agent.env[0].name=OTEL_BSP_SCHEDULE_DELAY,agent.env[0].value="
 SETTINGS = "--set agent.sysAdmin=true,operator.replicas=1"
 """Debian's kernels want the one (docs/safety.md); one operator, for an emulated processor's sake."""
-SPANS_SOON = f"{SETTINGS} --set-string '{_DELAY}500'"
+SPANS_SOON = f"{SETTINGS} --set-string '{_DELAY}2000'"
 
 
 def install(terminal: Terminal, endpoint: str, settings: str = SPANS_SOON) -> float:
@@ -37,7 +37,7 @@ def install(terminal: Terminal, endpoint: str, settings: str = SPANS_SOON) -> fl
 def exchange(cluster: Cluster) -> None:
     """Upgrade to a release whose agents are others, since they send spans a little sooner, and wait until all run."""
     where = ("--namespace", NAMESPACE, "--wait", "--timeout", f"{PATIENCE}s")
-    cluster.helm("upgrade", "clew", CHART, *where, "--reuse-values", "--set-string", f"{_DELAY}400")
+    cluster.helm("upgrade", "clew", CHART, *where, "--reuse-values", "--set-string", f"{_DELAY}1500")
 
 
 def apply(cluster: Cluster, path: Path) -> None:

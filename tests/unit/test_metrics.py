@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -49,14 +50,24 @@ def test_prometheus_reads_them() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    stop = serve_metrics(f"127.0.0.1:{port}", metrics.read)
+    asked: list[None] = []
+
+    def look() -> Mapping[Metric, int]:
+        asked.append(None)
+        return metrics.read()
+
+    stop = serve_metrics(f"127.0.0.1:{port}", look)
     try:
         metrics.add({"spans": 12})
         metrics.put({"export_queue_length": 3})
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
             lines = response.read().decode().splitlines()
+        read = len(asked)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as response:
+            assert response.read() == b"ready\n"
     finally:
         stop()
+    assert len(asked) == read == 1  # the kubelet's probes cost no look at all that is counted
     assert lines == [
         "# HELP clew_spans_total Spans made.",
         "# TYPE clew_spans_total counter",

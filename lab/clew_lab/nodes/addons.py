@@ -29,11 +29,13 @@ _COREFILE = """.:53 {
 
 def cluster_dns() -> str:
     """Return the objects of the cluster's DNS, as kubectl takes them."""
+    probe = {"httpGet": {"path": "/ready", "port": 8181}, "timeoutSeconds": 10}
     container = {
         "name": "coredns",
         "image": DNS_IMAGE,
         "args": ["-conf", "/etc/coredns/Corefile"],
-        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}, "timeoutSeconds": 10, "periodSeconds": 2},
+        "startupProbe": {**probe, "periodSeconds": 2, "failureThreshold": 150},
+        "readinessProbe": {**probe, "periodSeconds": 30},
         "volumeMounts": [{"name": "config", "mountPath": "/etc/coredns"}],
     }
     pod = {

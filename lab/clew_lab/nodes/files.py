@@ -142,7 +142,9 @@ def _kubelet() -> dict[str, Any]:
         "resolvConf": f"{_GIVEN}/resolv.conf",
         # An image that is removed cannot be had again.
         "imageGCHighThresholdPercent": 100,
-        "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%", "nodefs.inodesFree": "1%"},
+        # Nothing is evicted, and no disk is shared out: to look after both, all containers are asked every ten seconds what they use.
+        "evictionHard": dict.fromkeys(("memory.available", "nodefs.available", "imagefs.available", "nodefs.inodesFree"), "0%"),
+        "localStorageCapacityIsolation": False,
         "runtimeRequestTimeout": "10m",
     }
 

@@ -9,6 +9,7 @@ import ctypes
 import struct
 from collections.abc import Container
 from enum import IntEnum
+from functools import cache
 from pathlib import Path
 
 from clew_agent.system_call import system_call
@@ -170,8 +171,9 @@ def _info(descriptor: int, wanted: Container[str]) -> dict[str, int]:
     return {name: int(value, 0) for name, value in pairs if name in wanted}
 
 
+@cache
 def possible_cpus() -> int:
-    """How many values an element of a per-CPU map has (``/sys/devices/system/cpu/possible``)."""
+    """How many values an element of a per-CPU map has (``/sys/devices/system/cpu/possible``, which stays the same until the next boot)."""
     with open("/sys/devices/system/cpu/possible", encoding="ascii") as file:
         ranges = file.read().strip()
     return max(int(part.split("-")[-1]) for part in ranges.split(",")) + 1
