@@ -19,7 +19,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Compile into the folder, by the names by which agents look for it. Raises ``LoadError`` with what the compiler says."""
+    """Compile what is not in the folder yet, by the names by which agents look for it. Raises ``LoadError`` with what the compiler says."""
     loader = Loader(Cache(Path(sys.argv[1])))
     with ThreadPoolExecutor(max(1, len(sys.argv) - 2)) as kernels:
         for done in [kernels.submit(_compile, loader, Path(types)) for types in sys.argv[2:]]:

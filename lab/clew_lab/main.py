@@ -69,7 +69,7 @@ def _image() -> images.Image:
 
 def _for_guests() -> images.Image:
     image = _image()
-    bpf_programs.provide()
+    bpf_programs.provide(image)
     return image
 
 
