@@ -21,10 +21,14 @@ from typing import IO
 from clew_lab.config import CHECKOUT_MOUNT, GUEST_PYTHON, SHARE_MOUNT
 from clew_lab.image import CHECKOUT, Image, cache_dir, in_use
 
-__all__ = ["HOST_ADDRESS", "KERNEL_VARIABLE", "Guest", "GuestOptions", "boot", "programs_folder", "start_script", "virtme_argv"]
+__all__ = ["HOST_ADDRESS", "KERNEL_VARIABLE", "LEAN", "Guest", "GuestOptions", "boot", "programs_folder", "start_script", "virtme_argv"]
 
 KERNEL_VARIABLE = "CLEW_GUEST_KERNEL"
 """Set in a guest to the series of its kernel; unset on the host."""
+
+LEAN = ("mitigations=off", "psi=0")
+"""Words of a kernel's command line. An emulated processor has no flaws of speculation, but pays for what keeps them from being used: every
+indirect call; and nothing here looks at pressure, which each switch between tasks counts. To BPF programs it makes no difference."""
 
 HOST_ADDRESS = "10.0.2.2"
 """The host, for a guest that has a network."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clew_lab.config import KERNELS, SHARE_MOUNT
-from clew_lab.guest import GuestOptions, boot
+from clew_lab.guest import LEAN, GuestOptions, boot
 from clew_lab.image import Image
 
 __all__ = ["Answer", "GuestRun", "Wanted"]
@@ -57,7 +57,7 @@ class GuestRun:
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._news = threading.Condition()
         environment = {"CLEW_REPORT_FD": "3", "PYTHONFAULTHANDLER": "1"}
-        options = GuestOptions(kernel, memory=_MEMORY, cpus=_CPUS, environment=environment, nice=_NICE)
+        options = GuestOptions(kernel, memory=_MEMORY, cpus=_CPUS, environment=environment, parameters=LEAN, nice=_NICE)
         ids = "".join(f"{name}\n" for name in wanted.ids)
         self._guest = boot(image, options, command(f"{SHARE_MOUNT}/ids"), {"ids": ids})
         self._output = threading.Thread(target=self._gather_output, daemon=True)

@@ -4,8 +4,8 @@
 the lab. One guest per kernel starts, with all of that kernel's tests in one pytest run, whose reports come back while they are made
 (:mod:`clew_lab.guest_run`). Running an item here means waiting for its reports from there.
 
-Guests start at the first kernel test, or, by `tests/conftest.py`, before: they go on beside all tests that have no nodes, and those of the
-API wait half of their time.
+Guests start at the first kernel test, or, by `tests/conftest.py`, before: they go on beside all tests that have no nodes, of which those of
+the API wait half of their time, and beside those on nodes that are marked `beside_guests`.
 """
 
 from collections.abc import Sequence
@@ -61,8 +61,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def start_guests_beside(item: pytest.Item) -> None:
-    """Start the guests if none of the tests is left that come first."""
-    if not _kernel_of(item) and not _is_in(item, _FIRST):
+    """Start the guests if none of the tests is left that want the processors for themselves."""
+    if not _kernel_of(item) and (not _is_in(item, _FIRST) or item.get_closest_marker("beside_guests")):
         _runs(item.session)
 
 

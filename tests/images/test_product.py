@@ -54,11 +54,14 @@ compiled = Loader(Cache(Path("/tmp/programs"))).compile(path_request(text, inspe
 print(*(one.name for one in compiled.programs), compiled.license, len(list(Path("/tmp/programs").iterdir())))
 """
 PATH_PROGRAMS = {
+    "clew_answer",
     "clew_connection",
     "clew_inject",
-    "kfunc__vmlinux__tcp_close",
-    *(f"kretfunc__vmlinux__{name}" for name in ("alloc_pid", "inet_ioctl", "sock_recvmsg", "tcp_sendmsg", "tcp_splice_read")),
-    *(f"kretfunc__vmlinux__tcp_bpf_{name}" for name in ("recvmsg", "sendmsg")),
+    *(f"kfunc__vmlinux__{name}" for name in ("tcp_close", "tcp_sendmsg")),
+    *(
+        f"kretfunc__vmlinux__{name}"
+        for name in ("alloc_pid", "inet_ioctl", "sock_recvmsg", "tcp_bpf_sendmsg", "tcp_sendmsg", "tcp_splice_read")
+    ),
     "raw_tracepoint__sched_process_exit",
 }
 """Those of every kernel; one that has ``tcp_sendpage`` has two more."""

@@ -162,6 +162,16 @@ def test_guests_run_beside_other_tests_once_those_are_over_that_come_first(proje
     assert list(outcome.tests) == ["test_nodes", "test_calls", "test_a[6.1]", "test_a[6.12]"]
 
 
+def test_guests_run_beside_tests_on_nodes_that_are_marked_so(project: Path) -> None:
+    write(project, "def test_a(kernel):\n    with open('begun-' + kernel, 'w') as begun: begun.write(str(os.nice(0)))\n")
+    (project / "tests/cluster").mkdir()
+    (project / "tests/conftest.py").write_text(BESIDE)
+    marked = f"import pytest\npytestmark = pytest.mark.beside_guests\n{WAITING}"
+    (project / "tests/cluster/test_nodes.py").write_text(marked)
+    (project / "pytest.ini").write_text("[pytest]\nmarkers = beside_guests\n")
+    assert set(Outcome(project).tests.values()) == {("passed", "")}
+
+
 def test_without_an_image_every_kernel_test_fails_and_says_why(project: Path) -> None:
     write(project, "def test_a(): pass\n")
     outcome = Outcome(project, environment={"NO_IMAGE": "1"})

@@ -11,7 +11,7 @@ from clew_lab import store
 from clew_lab.cluster.components import KUBE_PROXY, Files, kubeconfig
 from clew_lab.cluster.control_plane import Cluster, ClusterError
 from clew_lab.config import SHARE_MOUNT
-from clew_lab.guest import HOST_ADDRESS, GuestOptions, start_script, virtme_argv
+from clew_lab.guest import HOST_ADDRESS, LEAN, GuestOptions, start_script, virtme_argv
 from clew_lab.nodes.addons import cluster_dns
 from clew_lab.nodes.disk import DISK, find_disk
 from clew_lab.nodes.files import files
@@ -23,10 +23,8 @@ __all__ = ["MEMORY", "boot_line", "cpus_for", "network_lines", "prepare", "start
 MEMORY = "2G"
 """What a node has, unless more is asked for."""
 
-# An emulated processor has no flaws of speculation, but pays for what keeps them from being used: every indirect call. Nor does anything
-# here look at pressure, or use controllers other than those of processors, memory and processes: each costs every switch between tasks,
-# or every look of the kubelet's through the folders of its pods.
-_PARAMETERS = ("mitigations=off", "psi=0", "cgroup_disable=io,hugetlb,rdma,misc")
+# The kubelet looks through the folders of all its pods again and again, once for each controller.
+_PARAMETERS = (*LEAN, "cgroup_disable=io,hugetlb,rdma,misc")
 _BOOT_SECONDS = 900.0
 _LOOK_SECONDS = 10
 
