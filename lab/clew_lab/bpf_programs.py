@@ -37,6 +37,8 @@ def provide(image: Image) -> None:
         run_in(image.root, *compile_them, mounts={CHECKOUT: CHECKOUT_MOUNT, programs_folder(): SHARE_MOUNT, types: _TYPES_MOUNT})
     except subprocess.CalledProcessError as problem:
         print(f"clew-lab: agents will compile in guests, since this host cannot (status {problem.returncode})", file=sys.stderr)
+    except subprocess.TimeoutExpired as problem:
+        print(f"clew-lab: agents will compile in guests, since none has told its types within {problem.timeout:g} s", file=sys.stderr)
 
 
 def clean(everything: bool = False) -> list[str]:

@@ -41,16 +41,14 @@ print(len(found))
 HEADERLESS = """\
 import os
 from pathlib import Path
-from clew_agent.bpf_files import bpf_source
 from clew_agent.kernel.btf import read_vmlinux
-from clew_agent.kernel.headers import write_tree
 from clew_agent.loader.cache import Cache
 from clew_agent.loader.load import Loader
-from clew_agent.program import inspect, path_request, path_text
+from clew_agent.program import inspect
+from clew_agent.request_path import request_path
 btf = read_vmlinux()
-text = path_text(lambda name: bpf_source(name).read_text(), fionread=True)
-tree = write_tree(btf, [text, "__iov iov"], Path("/tmp/tree"), os.uname().release)
-compiled = Loader(Cache(Path("/tmp/programs"))).compile(path_request(text, inspect(btf), tree).source)
+request = request_path(btf, inspect(btf), os.uname().release, Path("/tmp/tree"), fionread=True)
+compiled = Loader(Cache(Path("/tmp/programs"))).compile(request.source)
 print(*(one.name for one in compiled.programs), compiled.license, len(list(Path("/tmp/programs").iterdir())))
 """
 PATH_PROGRAMS = {
