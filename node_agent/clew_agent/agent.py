@@ -21,6 +21,7 @@ from clew_agent.enforcer import Enforcer
 from clew_agent.export.base import Exporter
 from clew_agent.functions.layout import FunctionLayout
 from clew_agent.loader.load import LoadError
+from clew_agent.loader.syscalls import map_info
 from clew_agent.metrics import Metric, Metrics
 from clew_agent.model import AttributeValue, Inventory, InventorySource
 from clew_agent.records import make_decoder, read_records_header
@@ -67,7 +68,8 @@ class Agent:
     def run(self, stop: threading.Event, ready: Callable[[Enforcement], None]) -> None:
         """Work until ``stop`` is set, then let out what is held and end. ``ready`` is called when all pods are attached."""
         decode = make_decoder(read_records_header())
-        ring = RingBuffer(self.enforcer.programs.maps["records"])
+        records = self.enforcer.programs.maps["records"]
+        ring = RingBuffer(records, map_info(records)["max_entries"])
         holding = Holding()
         self._housekeep()
         while self._is_building() and not stop.wait(_LOOK):

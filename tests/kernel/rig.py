@@ -191,14 +191,16 @@ class Rig:
         except OSError:
             return {}
 
-    def await_counters(self, before: Mapping[str, int], wanted: Callable[[Mapping[str, int]], bool]) -> dict[str, int]:
+    def await_counters(
+        self, before: Mapping[str, int], wanted: Callable[[Mapping[str, int]], bool], patience: float = PATIENCE
+    ) -> dict[str, int]:
         """Wait until what was counted since `before` is as wanted, and return it."""
 
         def counted() -> dict[str, int]:
             now = self.counters()
             return {name: now[name] - before[name] for name in now if now[name] != before[name]}
 
-        return until(counted, wanted, lambda: f"counted {counted()}")
+        return until(counted, wanted, lambda: f"counted {counted()}", patience)
 
     def ask(self, pod: LabPod, target: str, fields: Sequence[str] = (), body: bytes = b"", *, port: int = PORT) -> bytes:
         """Send one request to a pod, by IPv4; return the answer's body."""
