@@ -58,7 +58,13 @@ def test_only_a_counted_guest_counts(tmp_path: Path) -> None:
     assert "-cpu" not in counted
     usual = virtme_argv(image, SIX_ONE, Path("/run/g"))
     assert "-icount" not in usual
-    assert usual[usual.index("-cpu") + 1] == "max,-erms,-fsrm"
+    assert usual[usual.index("-cpu") + 1] == "max,-erms,-fsrm,-avx,-avx2"
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_no_serial_bus_has_more_ports_than_the_one_that_is_used(tmp_path: Path, *, counted: bool) -> None:
+    argv = virtme_argv(Image(tmp_path, {"6.1": "6.1.0-50-amd64"}), GuestOptions("6.1", counted=counted), Path("/run/g"))
+    assert argv[argv.index("-global") + 1] == "virtio-serial-device.max_ports=2"
 
 
 def test_output_and_exit_status_come_back(
