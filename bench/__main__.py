@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clew_lab.config import KERNELS
-from clew_lab.guest import GuestOptions
+from clew_lab.guest import WHOLE_PROCESSOR, GuestOptions
 from clew_lab.image import CHECKOUT
 from clew_lab.run import run_command
 
@@ -38,9 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Boot, agent starts and settling come on top of the loads themselves.
     limit = 600 + asked.rounds * (2 * 5 * (asked.seconds + 40) + 180)
     command = ["python", "-m", "bench", "--inside", *(sys.argv[1:] if argv is None else argv)]
-    return run_command(
-        image, GuestOptions(asked.kernel, cpus=asked.cpus, counted=asked.counted), command, limit * (_SLOWER if asked.counted else 1)
-    )
+    options = GuestOptions(asked.kernel, cpus=asked.cpus, counted=asked.counted, processor=WHOLE_PROCESSOR)
+    return run_command(image, options, command, limit * (_SLOWER if asked.counted else 1))
 
 
 def _build_go_service() -> None:

@@ -21,7 +21,18 @@ from typing import IO
 from clew_lab.config import CHECKOUT_MOUNT, GUEST_PYTHON, SHARE_MOUNT
 from clew_lab.image import CHECKOUT, Image, cache_dir, in_use
 
-__all__ = ["HOST_ADDRESS", "KERNEL_VARIABLE", "LEAN", "Guest", "GuestOptions", "boot", "programs_folder", "start_script", "virtme_argv"]
+__all__ = [
+    "HOST_ADDRESS",
+    "KERNEL_VARIABLE",
+    "LEAN",
+    "WHOLE_PROCESSOR",
+    "Guest",
+    "GuestOptions",
+    "boot",
+    "programs_folder",
+    "start_script",
+    "virtme_argv",
+]
 
 KERNEL_VARIABLE = "CLEW_GUEST_KERNEL"
 """Set in a guest to the series of its kernel; unset on the host."""
@@ -30,17 +41,20 @@ LEAN = ("mitigations=off", "psi=0")
 """Words of a kernel's command line. An emulated processor has no flaws of speculation, but pays for what keeps them from being used: every
 indirect call; and nothing here looks at pressure, which each switch between tasks counts. To BPF programs it makes no difference."""
 
+WHOLE_PROCESSOR = "max"
+"""All that QEMU can emulate, however slowly: a benchmark's processor, whose figures are compared with older ones."""
+
 HOST_ADDRESS = "10.0.2.2"
 """The host, for a guest that has a network."""
 
 _GUARD = 'exec 3<&0; (read -r _; kill -KILL 0) <&3 >/dev/null 2>&1 & exec 3<&- </dev/null; exec "$@"'
 # Told that it moves bytes fast, a kernel does so byte by byte, which QEMU emulates one by one: touching fresh memory takes twice as long
 # without, and writing and reading files three times. Wide vectors are emulated part by part: what a C library does with them is slower
-# than what it does without. A counted guest keeps both: its figures are compared with older ones.
+# than what it does without.
 _PROCESSOR = "max,-erms,-fsrm,-avx,-avx2"
-# virtme-run gives each of the six serial ports a bus for 31 of them, with 64 queues, whose 384 descriptors QEMU's main loop looks at
-# hundreds of times a second: a fifth of all that an emulated processor used.
-_SERIAL_PORTS = ("-global", "virtio-serial-device.max_ports=2")
+# virtme-run gives each of the six serial ports a bus for 31 of them, with 64 queues. QEMU's main loop looked at their 384 descriptors
+# hundreds of times a second, for a fifth of all that an emulated processor used.
+_SERIAL_PORTS = ("-global", "virtio-serial-device.max_ports=2", "-global", "virtio-serial-pci.ioeventfd=off")
 _OVERLAYS = ("/etc", "/root", "/var")
 _SOURCES = ("crds", "node_agent", "cli", "lab", "")
 # What a guest does before its command. The image is mounted a second time, with a cache, and laid over /usr and /opt: virtme-run's
@@ -79,7 +93,8 @@ class GuestOptions:
     In a `counted` guest each instruction takes one nanosecond of its time (QEMU's -icount), so that what runs twice takes as long
     twice, however busy the host is. While it is idle, its time is the host's.
 
-    `parameters` are further words of its kernel's command line. By `nice` it lets what else runs on the host go first.
+    `parameters` are further words of its kernel's command line. By `nice` it lets what else runs on the host go first. `processor` is
+    QEMU's `-cpu`.
     """
 
     kernel: str
@@ -90,6 +105,7 @@ class GuestOptions:
     network: bool = False
     parameters: Sequence[str] = ()
     nice: int = 0
+    processor: str = _PROCESSOR
 
 
 @dataclass
@@ -178,7 +194,8 @@ def virtme_argv(image: Image, options: GuestOptions, folder: Path) -> list[str]:
     argv += [f"--script-sh=exec sh {SHARE_MOUNT}/start"]
     image_share = f"local,id=clew,path={image.root},security_model=none,readonly=on,multidevs=remap"
     argv += ["--qemu-opts", "-set", f"chardev.console.path={folder / 'console.log'}", "-pidfile", str(folder / "qemu.pid")]
-    argv += ["-icount", "shift=0"] if options.counted else ["-cpu", _PROCESSOR]
+    argv += ["-icount", "shift=0"] if options.counted else []
+    argv += ["-cpu", options.processor]
     argv += _SERIAL_PORTS
     argv += ["-fsdev", image_share, "-device", "virtio-9p-pci,fsdev=clew,mount_tag=clew.image"]
     argv += ["-fsdev", f"local,id=programs,path={programs_folder()},security_model=none", "-device"]
@@ -211,9 +228,20 @@ def boot(image: Image, options: GuestOptions, command: Sequence[str], files: Map
         start_new_session=True,
         env=os.environ | {"TMPDIR": str(folder)},
     )
+    if options.nice:
+        _give_way(process.pid, options.nice)
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
     for stream in (process.stdin, process.stdout, process.stderr):
         held.callback(stream.close)
     return Guest(process, folder, process.stdout, process.stderr, held)
+
+
+def _give_way(leader: int, nice: int) -> None:
+    """Make a session of processes as nice to other sessions as its processes are to one another.
+
+    With CONFIG_SCHED_AUTOGROUP (sched(7)) each session gets the same share of the processors, however nice its processes are.
+    """
+    with suppress(FileNotFoundError):
+        Path(f"/proc/{leader}/autogroup").write_text(str(nice))

@@ -4,8 +4,7 @@
 the lab. One guest per kernel starts, with all of that kernel's tests in one pytest run, whose reports come back while they are made
 (:mod:`clew_lab.guest_run`). Running an item here means waiting for its reports from there.
 
-Guests start at the first kernel test, or, by `tests/conftest.py`, before: they go on beside all tests that have no nodes, of which those of
-the API wait half of their time, and beside those on nodes that are marked `beside_guests`.
+Guests start with the first test of all (by `tests/conftest.py`) and go on beside the others, on what those leave of the processors.
 """
 
 from collections.abc import Sequence
@@ -28,10 +27,10 @@ __all__ = [
 ]
 
 ITEM_LIMIT = 240.0
-"""Seconds that setup, call and teardown of a kernel test may take each; the marker `limit(seconds)` sets another value."""
+"""Seconds of its guest that setup, call and teardown of a kernel test may take each; the marker `limit(seconds)` sets another value."""
 
 _FIRST = "cluster"
-"""The folder of tests that come before all others: nodes want the processors for themselves."""
+"""The folder of tests that come before all others: they take longest."""
 
 _RUNS = pytest.StashKey[dict[str, GuestRun | str]]()
 
@@ -61,8 +60,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def start_guests_beside(item: pytest.Item) -> None:
-    """Start the guests if none of the tests is left that want the processors for themselves."""
-    if not _kernel_of(item) and (not _is_in(item, _FIRST) or item.get_closest_marker("beside_guests")):
+    """Start the guests, if there are kernel tests, before another test that is about to run."""
+    if not _kernel_of(item):
         _runs(item.session)
 
 

@@ -6,13 +6,14 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from clew_lab import bpf_programs
 from clew_lab import image as images
 from clew_lab.backends import build as backends
 from clew_lab.cluster import flux_build, programs
 from clew_lab.config import KERNELS
-from clew_lab.guest import GuestOptions
+from clew_lab.guest import WHOLE_PROCESSOR, GuestOptions
 from clew_lab.host import HostUnready, as_root, ensure_host_packages
 from clew_lab.images import build as container_images
 from clew_lab.nodes import build as node_programs
@@ -100,7 +101,8 @@ def _carry_out(asked: argparse.Namespace) -> int:
 
 
 def _guest_options(asked: argparse.Namespace) -> GuestOptions:
-    return GuestOptions(asked.kernel, asked.memory, asked.cpus, counted=asked.counted)
+    options = GuestOptions(asked.kernel, asked.memory, asked.cpus)
+    return replace(options, counted=True, processor=WHOLE_PROCESSOR) if asked.counted else options
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,8 +12,6 @@ from clew_lab.nodes.machine import LabNode
 
 from tests.cluster import web
 
-pytestmark = pytest.mark.beside_guests  # Clew and Bookinfo have gone by now
-
 ONE, OTHER = "worker-1", "worker-2"
 OPERATOR_IMAGE = next(name for name in tars() if name.startswith("clew/operator:"))
 WHO_AM_I = """

@@ -14,8 +14,6 @@ from tests.cluster.web import until
 
 NODE, OTHER = "worker-2", "worker-1"
 
-pytestmark = pytest.mark.beside_guests
-
 
 @pytest.fixture(scope="module", autouse=True)
 def pods(cluster: Cluster) -> None:

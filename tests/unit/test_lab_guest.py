@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from clew_lab.guest import GuestOptions, boot, start_script, virtme_argv
+from clew_lab.guest import WHOLE_PROCESSOR, GuestOptions, boot, start_script, virtme_argv
 from clew_lab.image import CHECKOUT, Image
 from clew_lab.main import main
 from clew_lab.run import TIMED_OUT, run_command
@@ -55,16 +55,22 @@ def test_only_a_counted_guest_counts(tmp_path: Path) -> None:
     image = Image(tmp_path, {"6.1": "6.1.0-50-amd64"})
     counted = virtme_argv(image, GuestOptions("6.1", counted=True), Path("/run/g"))
     assert counted[counted.index("-icount") + 1] == "shift=0"
-    assert "-cpu" not in counted
     usual = virtme_argv(image, SIX_ONE, Path("/run/g"))
     assert "-icount" not in usual
+
+
+def test_the_processor_is_a_lean_one_unless_another_is_asked_for(tmp_path: Path) -> None:
+    image = Image(tmp_path, {"6.1": "6.1.0-50-amd64"})
+    whole = virtme_argv(image, GuestOptions("6.1", processor=WHOLE_PROCESSOR), Path("/run/g"))
+    assert whole[whole.index("-cpu") + 1] == "max"
+    usual = virtme_argv(image, SIX_ONE, Path("/run/g"))
     assert usual[usual.index("-cpu") + 1] == "max,-erms,-fsrm,-avx,-avx2"
 
 
 @pytest.mark.parametrize("counted", [False, True])
 def test_no_serial_bus_has_more_ports_than_the_one_that_is_used(tmp_path: Path, *, counted: bool) -> None:
     argv = virtme_argv(Image(tmp_path, {"6.1": "6.1.0-50-amd64"}), GuestOptions("6.1", counted=counted), Path("/run/g"))
-    assert argv[argv.index("-global") + 1] == "virtio-serial-device.max_ports=2"
+    assert {"virtio-serial-device.max_ports=2", "virtio-serial-pci.ioeventfd=off"} <= set(argv)
 
 
 def test_output_and_exit_status_come_back(
@@ -104,7 +110,7 @@ def test_no_guest_outlives_a_lab_that_is_killed(tmp_path: Path) -> None:
     program = f"""
 import sys, pytest
 from pathlib import Path
-from clew_lab.guest import GuestOptions, boot
+from clew_lab.guest import WHOLE_PROCESSOR, GuestOptions, boot
 from tests.unit.lab_stub import stub_guest
 guest = boot(stub_guest(pytest.MonkeyPatch(), Path({str(tmp_path)!r})), GuestOptions("6.1"), ["sh", "-c", "echo $$; exec sleep 1000"])
 sys.stdout.buffer.write(guest.stdout.readline())

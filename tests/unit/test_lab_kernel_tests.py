@@ -39,13 +39,19 @@ from clew_lab.kernel_tests import start_guests_beside
 def pytest_runtest_setup(item):
     start_guests_beside(item)
 """
+BEGINNING = """
+def test_a(kernel):
+    group = open("/proc/self/autogroup").read() if os.path.exists("/proc/self/autogroup") else "19"
+    with open("begun-" + kernel, "w") as begun:
+        begun.write(f"{os.nice(0)} {group.split()[-1]}")
+"""
 WAITING = """
-import os, time
+import time
 from pathlib import Path
 
 def test_calls():
     deadline = time.monotonic() + 60
-    while len([begun for begun in Path().glob("begun-*") if begun.read_text() == str(min(19, os.nice(0) + 5))]) < 2:
+    while len([begun for begun in Path().glob("begun-*") if begun.read_text() == "19 19"]) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.01)
 """
@@ -147,29 +153,15 @@ def test_other_tests_go_first(project: Path) -> None:
     assert list(Outcome(project).tests) == ["test_cluster", "test_api", "test_z", "test_unit", "test_a[6.1]", "test_a[6.12]"]
 
 
-def test_guests_run_beside_other_tests_once_those_are_over_that_come_first(project: Path) -> None:
-    """They give way to them: each guest is nicer than what it runs beside."""
-    write(project, "def test_a(kernel):\n    with open('begun-' + kernel, 'w') as begun: begun.write(str(os.nice(0)))\n")
-    for folder in ("api", "cluster"):
-        (project / "tests" / folder).mkdir()
-    (project / "tests/conftest.py").write_text(BESIDE)
-    (project / "tests/cluster/test_nodes.py").write_text(
-        "from pathlib import Path\ndef test_nodes(): assert not list(Path().glob('begun-*'))\n"
-    )
-    (project / "tests/api/test_calls.py").write_text(WAITING)
-    outcome = Outcome(project)
-    assert set(outcome.tests.values()) == {("passed", "")}
-    assert list(outcome.tests) == ["test_nodes", "test_calls", "test_a[6.1]", "test_a[6.12]"]
-
-
-def test_guests_run_beside_tests_on_nodes_that_are_marked_so(project: Path) -> None:
-    write(project, "def test_a(kernel):\n    with open('begun-' + kernel, 'w') as begun: begun.write(str(os.nice(0)))\n")
+def test_guests_run_beside_all_other_tests(project: Path) -> None:
+    """They give way to them: no process is nicer than a guest."""
+    write(project, BEGINNING)
     (project / "tests/cluster").mkdir()
     (project / "tests/conftest.py").write_text(BESIDE)
-    marked = f"import pytest\npytestmark = pytest.mark.beside_guests\n{WAITING}"
-    (project / "tests/cluster/test_nodes.py").write_text(marked)
-    (project / "pytest.ini").write_text("[pytest]\nmarkers = beside_guests\n")
-    assert set(Outcome(project).tests.values()) == {("passed", "")}
+    (project / "tests/cluster/test_nodes.py").write_text(WAITING)
+    outcome = Outcome(project)
+    assert set(outcome.tests.values()) == {("passed", "")}
+    assert list(outcome.tests) == ["test_calls", "test_a[6.1]", "test_a[6.12]"]
 
 
 def test_without_an_image_every_kernel_test_fails_and_says_why(project: Path) -> None:
