@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -241,7 +242,12 @@ def boot(image: Image, options: GuestOptions, command: Sequence[str], files: Map
 def _give_way(leader: int, nice: int) -> None:
     """Make a session of processes as nice to other sessions as its processes are to one another.
 
-    With CONFIG_SCHED_AUTOGROUP (sched(7)) each session gets the same share of the processors, however nice its processes are.
+    With CONFIG_SCHED_AUTOGROUP (sched(7)) each session gets the same share of the processors, however nice its processes are. Who is not
+    root may change that ten times a second (kernel/sched/autogroup.c).
     """
-    with suppress(FileNotFoundError):
-        Path(f"/proc/{leader}/autogroup").write_text(str(nice))
+    group = Path(f"/proc/{leader}/autogroup")
+    while group.exists():
+        with suppress(BlockingIOError):
+            group.write_text(str(nice))
+            return
+        time.sleep(0.1)
