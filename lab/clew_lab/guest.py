@@ -56,6 +56,10 @@ _PROCESSOR = "max,-erms,-fsrm,-avx,-avx2"
 # virtme-run gives each of the six serial ports a bus for 31 of them, with 64 queues. QEMU's main loop looked at their 384 descriptors
 # hundreds of times a second, for a fifth of all that an emulated processor used.
 _SERIAL_PORTS = ("-global", "virtio-serial-device.max_ports=2", "-global", "virtio-serial-pci.ioeventfd=off")
+# A processor that runs nothing but such tasks is an idle one to the scheduler, where it has others to place. Nice ones it left alone on
+# theirs, with two nodes together on the other one.
+_IDLE = ("chrt", "--idle", "0")
+_NICEST = "19"
 _OVERLAYS = ("/etc", "/root", "/var")
 _SOURCES = ("crds", "node_agent", "cli", "lab", "")
 # What a guest does before its command. The image is mounted a second time, with a cache, and laid over /usr and /opt: virtme-run's
@@ -94,8 +98,8 @@ class GuestOptions:
     In a `counted` guest each instruction takes one nanosecond of its time (QEMU's -icount), so that what runs twice takes as long
     twice, however busy the host is. While it is idle, its time is the host's.
 
-    `parameters` are further words of its kernel's command line. By `nice` it lets what else runs on the host go first. `processor` is
-    QEMU's `-cpu`.
+    `parameters` are further words of its kernel's command line. One that `gives_way` has what all else on the host leaves of the
+    processors. `processor` is QEMU's `-cpu`.
     """
 
     kernel: str
@@ -105,7 +109,7 @@ class GuestOptions:
     counted: bool = False
     network: bool = False
     parameters: Sequence[str] = ()
-    nice: int = 0
+    gives_way: bool = False
     processor: str = _PROCESSOR
 
 
@@ -222,15 +226,15 @@ def boot(image: Image, options: GuestOptions, command: Sequence[str], files: Map
     for name, text in {"start": start_script(options, command), **(files or {})}.items():
         (folder / "share" / name).write_text(text)
     process = subprocess.Popen(
-        ["nice", f"--adjustment={options.nice}", "sh", "-c", _GUARD, "clew-guest", *virtme_argv(image, options, folder)],
+        [*(_IDLE if options.gives_way else ()), "sh", "-c", _GUARD, "clew-guest", *virtme_argv(image, options, folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
         env=os.environ | {"TMPDIR": str(folder)},
     )
-    if options.nice:
-        _give_way(process.pid, options.nice)
+    if options.gives_way:
+        _give_way(process.pid)
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
@@ -239,15 +243,15 @@ def boot(image: Image, options: GuestOptions, command: Sequence[str], files: Map
     return Guest(process, folder, process.stdout, process.stderr, held)
 
 
-def _give_way(leader: int, nice: int) -> None:
-    """Make a session of processes as nice to other sessions as its processes are to one another.
+def _give_way(leader: int) -> None:
+    """Give a session of processes the smallest share of the processors.
 
-    With CONFIG_SCHED_AUTOGROUP (sched(7)) each session gets the same share of the processors, however nice its processes are. Who is not
-    root may change that ten times a second (kernel/sched/autogroup.c).
+    With CONFIG_SCHED_AUTOGROUP (sched(7)) each session has the same share, however nice its processes are, and idle as they may be. Who is
+    not root may change that ten times a second (kernel/sched/autogroup.c).
     """
     group = Path(f"/proc/{leader}/autogroup")
     while group.exists():
         with suppress(BlockingIOError):
-            group.write_text(str(nice))
+            group.write_text(_NICEST)
             return
         time.sleep(0.1)

@@ -26,7 +26,6 @@ _LOOK_SECONDS = 5.0
 _MEMORY = "3G"
 # A guest lives on what other tests leave of the processors. It does not notice: each instruction takes a nanosecond of its time, so that
 # what waits in it for something waits no shorter than on a machine that is its own. One virtual processor is what QEMU can count for.
-_NICE = 19
 _SCARCE = 3  # times as long as on a processor of its own may a guest be silent
 _TAIL_LINES = 80
 _CONSOLE_CHARACTERS = 6000
@@ -56,7 +55,7 @@ class GuestRun:
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._news = threading.Condition()
         environment = {"CLEW_REPORT_FD": "3", "PYTHONFAULTHANDLER": "1"}
-        options = GuestOptions(kernel, memory=_MEMORY, cpus=1, environment=environment, counted=True, parameters=LEAN, nice=_NICE)
+        options = GuestOptions(kernel, memory=_MEMORY, cpus=1, environment=environment, counted=True, parameters=LEAN, gives_way=True)
         ids = "".join(f"{name}\n" for name in wanted.ids)
         self._guest = boot(image, options, command(f"{SHARE_MOUNT}/ids"), {"ids": ids})
         self._output = threading.Thread(target=self._gather_output, daemon=True)
