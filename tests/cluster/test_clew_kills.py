@@ -25,12 +25,12 @@ from tests.cluster.received import Spans
 from tests.docs.terminal import Terminal
 from tests.figures import Record
 
-RATE = "0.5"
+RATE = "0.25"
 NODE, OTHER = "worker-1", "worker-2"
 AWAY_SECONDS = 10
 BOOT_SECONDS = 900
 """An emulated processor boots, and starts half of Bookinfo, an agent and what Kubernetes needs, at once."""
-AGAIN = 10
+AGAIN = 6
 
 pytestmark = pytest.mark.usefixtures("policy")
 
