@@ -25,7 +25,8 @@ _BOOT_SECONDS = 240.0
 _LOOK_SECONDS = 5.0
 _MEMORY = "3G"
 # A guest lives on what other tests leave of the processors. It does not notice: each instruction takes a nanosecond of its time, so that
-# what waits in it for something waits no shorter than on a machine that is its own. One virtual processor is what QEMU can count for.
+# what waits in it for something waits no shorter than on a machine that is its own. It has one
+# virtual processor: several would take turns.
 _SCARCE = 3  # times as long as on a processor of its own may a guest be silent
 _TAIL_LINES = 80
 _CONSOLE_CHARACTERS = 6000

@@ -25,8 +25,8 @@ class RingBuffer:
         span = mmap.PAGESIZE + self._size
         self._producer = mmap.mmap(descriptor, span, mmap.MAP_SHARED, mmap.PROT_READ, offset=mmap.PAGESIZE)
         self._headers = memoryview(self._producer).cast("Q")
-        # Both positions are words that the other side reads at any moment. A view moves a word at once; struct.pack_into fills it with
-        # zeros first, and a program that met those took the ring for full and lost its record.
+        # Each side's position is the first word of its page, and the other side reads it at any moment. A view moves a word at once;
+        # struct.pack_into fills it with zeros first, and a program that met those took the ring for full and lost its record.
         self._read_to = memoryview(self._consumer).cast("Q")
 
     def read(self) -> list[bytes]:

@@ -173,9 +173,11 @@ def test_no_request_failed(world: World, load: Load, record_property: Record) ->
 
 
 def test_the_agent_was_started_again_once_and_the_other_one_never(world: World) -> None:
-    of_agent = ("--selector=app.kubernetes.io/component=agent", f"--namespace={clew.NAMESPACE}", "--output=json")
-    pods = json.loads(world.cluster.kubectl("get", "pods", *of_agent).stdout)["items"]
-    assert {pod["spec"]["nodeName"]: restarts(pod) for pod in pods} == {NODE: 1, OTHER: 0}
+    def starts(node: str) -> int:
+        pod = clew.agent_on(world.cluster, node)
+        return restarts(json.loads(world.cluster.kubectl("get", "pod", pod, f"--namespace={clew.NAMESPACE}", "--output=json").stdout))
+
+    assert {node: starts(node) for node in (NODE, OTHER)} == {NODE: 1, OTHER: 0}
 
 
 def test_another_operator_leads(world: World) -> None:

@@ -110,7 +110,7 @@ def test_no_guest_outlives_a_lab_that_is_killed(tmp_path: Path) -> None:
     program = f"""
 import sys, pytest
 from pathlib import Path
-from clew_lab.guest import WHOLE_PROCESSOR, GuestOptions, boot
+from clew_lab.guest import GuestOptions, boot
 from tests.unit.lab_stub import stub_guest
 guest = boot(stub_guest(pytest.MonkeyPatch(), Path({str(tmp_path)!r})), GuestOptions("6.1"), ["sh", "-c", "echo $$; exec sleep 1000"])
 sys.stdout.buffer.write(guest.stdout.readline())

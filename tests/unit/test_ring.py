@@ -31,8 +31,8 @@ class Kernel:
 
     def __init__(self) -> None:
         self.descriptor = os.memfd_create("ring")
-        os.ftruncate(self.descriptor, 2 * mmap.PAGESIZE + 2 * SIZE)
-        self._words = memoryview(mmap.mmap(self.descriptor, 2 * mmap.PAGESIZE + 2 * SIZE))
+        os.ftruncate(self.descriptor, 2 * mmap.PAGESIZE + SIZE)
+        self._words = memoryview(mmap.mmap(self.descriptor, 2 * mmap.PAGESIZE + SIZE))
 
     def write(self, data: bytes, marks: int = 0) -> None:
         """Append a record."""
@@ -102,9 +102,12 @@ def test_the_kernel_never_meets_a_position_half_written(kernel: Kernel, ring: Ri
         [sys.executable, "-c", WATCH, str(kernel.descriptor), end], stdout=subprocess.PIPE, text=True, pass_fds=[kernel.descriptor]
     )
     with watch:
-        assert watch.stdout is not None
-        assert watch.stdout.readline() == "watching\n"
-        for _ in range(READS):
-            kernel.write(b"record")
-            ring.read()
-        assert watch.stdout.read() == "0\n"
+        try:
+            assert watch.stdout is not None
+            assert watch.stdout.readline() == "watching\n"
+            for _ in range(READS):
+                kernel.write(b"record")
+                ring.read()
+            assert watch.stdout.read() == "0\n"
+        finally:
+            watch.kill()
