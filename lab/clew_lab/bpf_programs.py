@@ -18,7 +18,7 @@ from clew_lab.guest import GuestOptions, boot, programs_folder
 from clew_lab.image import CHECKOUT, Image, find_image, recipe_key
 from clew_lab.store import Store
 
-__all__ = ["clean", "provide"]
+__all__ = ["TYPES", "provide"]
 
 _TYPES_MOUNT = "/mnt"
 _TYPES_FILE = "/sys/kernel/btf/vmlinux"
@@ -31,7 +31,7 @@ def provide(image: Image) -> None:
     if os.geteuid() != 0:
         return
     try:
-        types = _TYPES.find_or_build(recipe_key())
+        types = TYPES.find_or_build()
         compile_them = ["env", f"PYTHONPATH={_PATHS}", GUEST_PYTHON, "-m", "clew_lab.bpf_programs_inside", SHARE_MOUNT]
         compile_them += [f"{_TYPES_MOUNT}/{release}" for release in image.kernels.values()]
         run_in(image.root, *compile_them, mounts={CHECKOUT: CHECKOUT_MOUNT, programs_folder(): SHARE_MOUNT, types: _TYPES_MOUNT})
@@ -39,11 +39,6 @@ def provide(image: Image) -> None:
         print(f"clew-lab: agents will compile in guests, since this host cannot (status {problem.returncode})", file=sys.stderr)
     except subprocess.TimeoutExpired as problem:
         print(f"clew-lab: agents will compile in guests, since none has told its types within {problem.timeout:g} s", file=sys.stderr)
-
-
-def clean(everything: bool = False) -> list[str]:
-    """Remove the types of kernels of other images, or all; return what was removed."""
-    return _TYPES.clean(None if everything else recipe_key())
 
 
 def _read_types(folder: Path) -> None:
@@ -60,4 +55,4 @@ def _read_types(folder: Path) -> None:
             shutil.copyfile(guest.share / Path(_TYPES_FILE).name, folder / release)
 
 
-_TYPES = Store("types", _read_types, "the types of the lab's kernels have not been read: run `make setup`", "a build")
+TYPES = Store("types", recipe_key, _read_types, "the types of the lab's kernels have not been read: run `make setup`", "a build")

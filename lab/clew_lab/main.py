@@ -4,14 +4,15 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from clew_lab import bpf_programs
 from clew_lab import image as images
 from clew_lab.backends import build as backends
-from clew_lab.cluster import flux_build, programs
+from clew_lab.cluster import build as control_plane
+from clew_lab.cluster import flux_build, toolchain
 from clew_lab.config import KERNELS
 from clew_lab.guest import WHOLE_PROCESSOR, GuestOptions
 from clew_lab.host import HostUnready, as_root, ensure_host_packages
@@ -22,8 +23,18 @@ from clew_lab.run import run_command, run_shell
 
 __all__ = ["main"]
 
-_PARTS = (images, bpf_programs, programs, flux_build, backends, node_programs, node_disks, container_images)
-"""Who keeps what has been built in the cache."""
+_CLEAN: Sequence[Callable[[bool], list[str]]] = (
+    images.clean,
+    bpf_programs.TYPES.clean,
+    control_plane.PROGRAMS.clean,
+    flux_build.PROGRAMS.clean,
+    *(program.clean for program in backends.PROGRAMS.values()),
+    node_programs.PROGRAMS.clean,
+    node_disks.DISKS.clean,
+    container_images.clean,
+    toolchain.clean,
+)
+"""How all that has been built in the cache is removed, there and here: what other recipes left, or everything."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,14 +92,18 @@ def _carry_out(asked: argparse.Namespace) -> int:
             # Packages are downloaded and unpacked by one process at a time: half of two processors has nothing to do meanwhile.
             with ThreadPoolExecutor(1) as beside:
                 making = beside.submit(_for_guests)
-                built = {"a control plane": programs.build_programs(), "Jaeger": backends.build_program(backends.JAEGER)}
+                built = {
+                    "a control plane": control_plane.PROGRAMS.find_or_build(),
+                    "Jaeger": backends.PROGRAMS[backends.JAEGER].find_or_build(),
+                }
                 if not asked.demo:
-                    built |= {"the Collector": backends.build_program(backends.COLLECTOR), "Flux": flux_build.build_programs()}
+                    built["the Collector"] = backends.PROGRAMS[backends.COLLECTOR].find_or_build()
+                    built["Flux"] = flux_build.PROGRAMS.find_or_build()
                 image = making.result()
             print(f"lab ready: {image.path}, kernels {', '.join(image.kernels.values())}")
             print("\n".join(f"           {path}, {what}" for what, path in built.items()))
         case "clean":
-            said = [line for part in _PARTS for line in part.clean(asked.all)]
+            said = [line for clean in _CLEAN for line in clean(asked.all)]
             print("\n".join(said) or "nothing to remove")
         case "run":
             command = asked.command[1:] if asked.command[:1] == ["--"] else asked.command

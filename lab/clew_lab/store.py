@@ -23,9 +23,13 @@ class NotBuilt(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """All builds of one kind: a folder below the cache, how to make one in a new folder, and what to tell who finds none."""
+    """All builds of one kind, in the folder `name` below the cache: the key of the present recipe, and how a new folder is filled by it.
+
+    `missing` is told to who finds none, `user` names who may run from one.
+    """
 
     name: str
+    key: Callable[[], str]
     build: Callable[[Path], None]
     missing: str
     user: str
@@ -35,31 +39,34 @@ class Store:
         """The folder that holds the builds."""
         return cache_dir() / self.name
 
-    def find(self, key: str) -> Path:
-        """Return the folder of the build of that key; `NotBuilt` if there is none."""
-        path = self.base / key
+    def find(self) -> Path:
+        """Return the folder of the present recipe's build; `NotBuilt` if there is none."""
+        path = self.base / self.key()
         if not path.exists():
             raise NotBuilt(self.missing)
         return path
 
-    def find_or_build(self, key: str) -> Path:
-        """Return the folder of the build of that key, building it if it is not there yet."""
+    def find_or_build(self) -> Path:
+        """Return the folder of the present recipe's build, building it if it is not there yet.
+
+        Raises what `build` raises: ``subprocess.CalledProcessError`` for a command that failed, and has then said why on stderr.
+        """
         with self.alone():
             try:
-                return self.find(key)
+                return self.find()
             except NotBuilt:
                 pass
-            built = self.base / key
+            built = self.base / self.key()
             work = built.with_suffix(".building")
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir()
             self.build(work)
             return work.rename(built)
 
-    def clean(self, kept: str | None) -> list[str]:
-        """Remove the builds of every key but one; return what was removed, and what was not since somebody uses it."""
+    def clean(self, everything: bool = False) -> list[str]:
+        """Remove the builds of other recipes, or all; return what was removed, and what was not since somebody uses it."""
         with self.alone():
-            return [self._remove(path) for path in sorted(self.base.glob("*/")) if path.name != kept]
+            return [self._remove(path) for path in sorted(self.base.glob("*/")) if everything or path.name != self.key()]
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import yaml
-from clew_lab.cluster.programs import find_programs
+from clew_lab.cluster.build import PROGRAMS
 
 from tests.api.installed import CHART, NAMESPACE
 
@@ -29,7 +29,7 @@ Objects = dict[tuple[str, str], dict[str, Any]]
 
 def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run helm, which needs no cluster for what is asked here."""
-    return subprocess.run([find_programs() / "helm", *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run([PROGRAMS.find() / "helm", *arguments], capture_output=True, text=True, check=False)
 
 
 def settings(values: dict[str, Any]) -> list[str]:

@@ -152,4 +152,4 @@ def test_a_program_has_begun_when_it_says_so(tmp_path: Path) -> None:
 def test_without_programs_the_message_says_what_to_do(cache: Path) -> None:
     for name, called in ((build.JAEGER, "Jaeger"), (build.COLLECTOR, "Collector")):
         with pytest.raises(NotBuilt, match=f"^the lab's {called} has not been built: run `clew-lab setup` "):
-            build.find_program(name)
+            build.PROGRAMS[name].find()

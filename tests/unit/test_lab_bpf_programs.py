@@ -49,5 +49,5 @@ def test_it_takes_root(asked: list[tuple[str, ...]], monkeypatch: pytest.MonkeyP
 def test_types_of_other_images_are_cleaned(tmp_path: Path, asked: list[tuple[str, ...]]) -> None:
     other = tmp_path / "clew/lab/types/0123456789abcdef"
     other.mkdir()
-    assert bpf_programs.clean() == [f"removed {other}"]
-    assert bpf_programs.clean(everything=True) == [f"removed {other.with_name(recipe_key())}"]
+    assert bpf_programs.TYPES.clean() == [f"removed {other}"]
+    assert bpf_programs.TYPES.clean(everything=True) == [f"removed {other.with_name(recipe_key())}"]

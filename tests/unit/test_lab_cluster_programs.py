@@ -9,11 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from clew_lab.cluster import build, flux_build, programs
-from clew_lab.cluster.build import linker_flags
+from clew_lab.cluster import build, flux_build
+from clew_lab.cluster.build import PROGRAMS, linker_flags
 from clew_lab.cluster.toolchain import RECIPE
 from clew_lab.main import main
-from clew_lab.store import NotBuilt
+from clew_lab.store import NotBuilt, in_use
 
 
 def stub_build(monkeypatch: pytest.MonkeyPatch, *, fails: bool = False) -> list[Path]:
@@ -32,7 +32,7 @@ def stub_build(monkeypatch: pytest.MonkeyPatch, *, fails: bool = False) -> list[
 
 def test_without_programs_the_message_says_what_to_do(cache: Path) -> None:
     with pytest.raises(NotBuilt, match="run `clew-lab cluster build`"):
-        programs.find_programs()
+        PROGRAMS.find()
 
 
 def test_a_cluster_is_not_brought_up_without_them(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,55 +44,61 @@ def test_a_cluster_is_not_brought_up_without_them(cache: Path, capsys: pytest.Ca
 
 def test_programs_appear_whole_under_their_key(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stub_build(monkeypatch)
-    assert programs.build_programs() == programs.find_programs() == cache / "cluster" / programs.recipe_key()
-    assert (programs.find_programs() / "etcd").exists()
+    assert PROGRAMS.find_or_build() == PROGRAMS.find() == cache / "cluster" / PROGRAMS.key()
+    assert (PROGRAMS.find() / "etcd").exists()
 
 
 def test_a_build_that_fails_leaves_no_programs_and_the_next_starts_afresh(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stub_build(monkeypatch, fails=True)
     with pytest.raises(RuntimeError, match="no network"):
-        programs.build_programs()
+        PROGRAMS.find_or_build()
     with pytest.raises(NotBuilt):
-        programs.find_programs()
+        PROGRAMS.find()
     stub_build(monkeypatch)
-    assert [path.name for path in programs.build_programs().iterdir()] == ["etcd"]
+    assert [path.name for path in PROGRAMS.find_or_build().iterdir()] == ["etcd"]
 
 
 def test_two_that_need_the_programs_build_them_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built = stub_build(monkeypatch)
     with ThreadPoolExecutor(2) as pool:
-        one, other = pool.map(lambda _: programs.build_programs(), range(2))
+        one, other = pool.map(lambda _: PROGRAMS.find_or_build(), range(2))
     assert one == other
     assert len(built) == 1
 
 
 def test_clean_removes_programs_of_other_recipes_and_keeps_the_present_ones(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stub_build(monkeypatch)
-    present = programs.build_programs()
+    present = PROGRAMS.find_or_build()
     earlier = cache / "cluster" / "0123456789abcdef"
     earlier.mkdir()
-    assert programs.clean() == [f"removed {earlier}"]
-    assert programs.find_programs() == present
+    assert PROGRAMS.clean() == [f"removed {earlier}"]
+    assert PROGRAMS.find() == present
 
 
-def test_clean_of_everything_takes_go_s_caches_but_nothing_that_a_cluster_runs_from(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clean_of_everything_takes_go_s_caches_but_nothing_that_a_cluster_runs_from(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     stub_build(monkeypatch)
-    present = programs.build_programs()
-    with programs.in_use(present):
-        assert programs.clean(everything=True) == [f"kept {present}: a cluster runs from it", f"removed {cache / 'go'}"]
-    assert programs.clean(everything=True) == [f"removed {present}"]
+    present = PROGRAMS.find_or_build()
+    assert main(["clean"]) == 0
+    assert capsys.readouterr().out == "nothing to remove\n"
+    with in_use(present):
+        assert main(["clean", "--all"]) == 0
+    assert capsys.readouterr().out == f"kept {present}: a cluster runs from it\nremoved {cache / 'go'}\n"
+    assert main(["clean", "--all"]) == 0
+    assert capsys.readouterr().out == f"removed {present}\n"
 
 
 def test_the_key_changes_with_any_file_of_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = programs.recipe_key()
+    before = PROGRAMS.key()
     shutil.copytree(RECIPE, tmp_path, dirs_exist_ok=True)
-    monkeypatch.setattr(programs, "RECIPE", tmp_path)
-    assert programs.recipe_key() == before
+    monkeypatch.setattr(build, "RECIPE", tmp_path)
+    assert PROGRAMS.key() == before
     keys = {before}
     files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
     for path in files:
         path.write_bytes(path.read_bytes() + b"\n")
-        keys.add(programs.recipe_key())
+        keys.add(PROGRAMS.key())
     assert [path.relative_to(tmp_path).as_posix() for path in files] == [
         "go.mod",
         "go.sum",

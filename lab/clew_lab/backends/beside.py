@@ -3,7 +3,7 @@
 from functools import partial
 
 from clew_lab import store
-from clew_lab.backends.build import JAEGER, find_program
+from clew_lab.backends.build import JAEGER, PROGRAMS
 from clew_lab.backends.running import Jaeger, command_line, has_begun, jaeger_on, jaeger_settings
 from clew_lab.backends.settings import jaeger_objects
 from clew_lab.cluster.control_plane import Cluster
@@ -16,7 +16,7 @@ def start_jaeger(cluster: Cluster) -> Jaeger:
 
     Raises :class:`clew_lab.store.NotBuilt` and :class:`clew_lab.cluster.ClusterError`.
     """
-    program = find_program(JAEGER)
+    program = PROGRAMS[JAEGER].find()
     cluster.held.enter_context(store.in_use(program))
     configuration = cluster.folder / f"{JAEGER}.json"
     configuration.write_text(jaeger_settings(cluster.ports))

@@ -9,41 +9,17 @@ import subprocess
 from functools import partial
 from pathlib import Path
 
-from clew_lab.cluster.programs import go_cache
-from clew_lab.cluster.toolchain import compile_command, go_environment, go_program
+from clew_lab.cluster.toolchain import compile_command, go_cache, go_environment, go_program
 from clew_lab.image import CHECKOUT
 from clew_lab.keys import files_below, key_of
 from clew_lab.store import Store
 
-__all__ = ["COLLECTOR", "JAEGER", "build_program", "clean", "find_program", "recipe_key"]
+__all__ = ["COLLECTOR", "JAEGER", "PROGRAMS"]
 
 JAEGER, COLLECTOR = "jaeger", "collector"
 """The programs, and their modules' folders in the recipe."""
 
 _RECIPE = Path(__file__).with_name("recipe")
-
-
-def recipe_key(name: str) -> str:
-    """Return the hash of the files that a program is made from, 16 hex digits."""
-    return key_of(files_below(CHECKOUT, ("lab/clew_lab/backends/build.py", f"lab/clew_lab/backends/recipe/{name}")))
-
-
-def find_program(name: str) -> Path:
-    """Return the folder of a program; :class:`clew_lab.store.NotBuilt` if it has not been built."""
-    return _store(name).find(recipe_key(name))
-
-
-def build_program(name: str) -> Path:
-    """Return the folder of a program, building it if it is not there yet.
-
-    Raises ``subprocess.CalledProcessError`` when go fails; it has then said why on stderr.
-    """
-    return _store(name).find_or_build(recipe_key(name))
-
-
-def clean(everything: bool = False) -> list[str]:
-    """Remove programs of other recipes, or all of them; return what was removed, and what was not."""
-    return [line for name in (JAEGER, COLLECTOR) for line in _store(name).clean(None if everything else recipe_key(name))]
 
 
 def _build(name: str, target: Path) -> None:
@@ -53,5 +29,10 @@ def _build(name: str, target: Path) -> None:
 
 
 def _store(name: str) -> Store:
+    made_from = ("lab/clew_lab/backends/build.py", f"lab/clew_lab/backends/recipe/{name}")
     missing = f"the lab's {name.capitalize()} has not been built: run `clew-lab setup` (or `make setup`)"
-    return Store(name, partial(_build, name), missing, f"a {name.capitalize()}")
+    return Store(name, lambda: key_of(files_below(CHECKOUT, made_from)), partial(_build, name), missing, f"a {name.capitalize()}")
+
+
+PROGRAMS = {name: _store(name) for name in (JAEGER, COLLECTOR)}
+"""Where each program is kept, by its name."""

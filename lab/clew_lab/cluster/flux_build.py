@@ -7,42 +7,18 @@ this file is part of the recipe's key.
 import subprocess
 from pathlib import Path
 
-from clew_lab.cluster.programs import go_cache
-from clew_lab.cluster.toolchain import compile_command, go_environment, go_program, module_folder
+from clew_lab.cluster.toolchain import compile_command, go_cache, go_environment, go_program, module_folder
 from clew_lab.image import CHECKOUT
 from clew_lab.keys import files_below, key_of
 from clew_lab.store import Store
 
-__all__ = ["DEFINITIONS", "build", "build_programs", "clean", "find_programs", "recipe_key"]
+__all__ = ["DEFINITIONS", "PROGRAMS", "build"]
 
 DEFINITIONS = "definitions.yaml"
 """The CustomResourceDefinitions of their kinds."""
 
 _CONTROLLERS = ("source-controller", "kustomize-controller")  # each the main package of the Go module of its name
 _RECIPE = Path(__file__).with_name("flux_recipe")
-
-
-def recipe_key() -> str:
-    """Return the hash of the files that the programs are made from, 16 hex digits."""
-    return key_of(files_below(CHECKOUT, ("lab/clew_lab/cluster/flux_build.py", "lab/clew_lab/cluster/flux_recipe")))
-
-
-def find_programs() -> Path:
-    """Return the folder of the programs; :class:`clew_lab.store.NotBuilt` if they have not been built."""
-    return _STORE.find(recipe_key())
-
-
-def build_programs() -> Path:
-    """Return the folder of the programs, building them if they are not there yet.
-
-    Raises ``subprocess.CalledProcessError`` when go fails; it has then said why on stderr.
-    """
-    return _STORE.find_or_build(recipe_key())
-
-
-def clean(everything: bool = False) -> list[str]:
-    """Remove programs of other recipes, or all of them; return what was removed, and what was not."""
-    return _STORE.clean(None if everything else recipe_key())
 
 
 def build(target: Path, cache: Path) -> None:
@@ -58,8 +34,9 @@ def build(target: Path, cache: Path) -> None:
     (target / DEFINITIONS).write_text("\n".join(definitions))
 
 
-_STORE = Store(
+PROGRAMS = Store(
     "flux",
+    lambda: key_of(files_below(CHECKOUT, ("lab/clew_lab/cluster/flux_build.py", "lab/clew_lab/cluster/flux_recipe"))),
     lambda target: build(target, go_cache()),
     "the lab's Flux has not been built: run `clew-lab setup` (or `make setup`)",
     "a Flux",

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from clew_lab.cluster.build import PROGRAMS
 from clew_lab.cluster.components import ADMIN, NODE_LEASE_SECONDS, Files
 from clew_lab.cluster.control_plane import ClusterError, start_cluster
 from clew_lab.cluster.ports import NoPorts
-from clew_lab.cluster.programs import find_programs
 from clew_lab.image import ImageMissing, cache_dir
 from clew_lab.nodes.machine import LabNode, nodes_below
 from clew_lab.nodes.starting import start_nodes
@@ -39,7 +39,7 @@ def up(name: str, kernels: Sequence[str], played: int) -> Path:
 
     Raises :class:`ClusterError` and :class:`clew_lab.store.NotBuilt`.
     """
-    find_programs()
+    PROGRAMS.find()
     with _lock(name).open("a") as lock:
         if _holder(lock) is not None:
             raise ClusterError(f"cluster {name} is up already: `clew-lab cluster down --name {name}` ends it")

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from clew_lab.cluster import keeper
+from clew_lab.cluster.build import PROGRAMS
 from clew_lab.cluster.control_plane import ClusterError
-from clew_lab.cluster.programs import build_programs, find_programs
 from clew_lab.config import KERNELS
 from clew_lab.host import HostUnready
 from clew_lab.image import ImageMissing
@@ -44,15 +44,15 @@ def kernels_of_nodes(count: int, kernels: Sequence[str]) -> list[str]:
 def _carry_out(asked: argparse.Namespace) -> str:
     match asked.action:
         case "build":
-            built = f"control plane ready: {build_programs()}"
+            built = f"control plane ready: {PROGRAMS.find_or_build()}"
             return f"{built}\nnodes ready: {command.build()}" if asked.nodes else built
         case "up":
             played = asked.played_nodes if asked.played_nodes is not None else 0 if asked.nodes else _PLAYED
             if asked.nodes:
-                build_programs()
+                PROGRAMS.find_or_build()
                 command.build()
             kubeconfig = keeper.up(asked.name, kernels_of_nodes(asked.nodes, asked.kernel), played)
-            return f"export KUBECONFIG={kubeconfig} PATH={find_programs()}:$PATH"
+            return f"export KUBECONFIG={kubeconfig} PATH={PROGRAMS.find()}:$PATH"
         case "down":
             keeper.down(asked.name)
             return f"cluster {asked.name} has ended"

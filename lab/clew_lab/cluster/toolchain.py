@@ -12,10 +12,35 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["RECIPE", "compile_command", "go_environment", "go_program", "is_new_enough", "module_folder", "wanted_version"]
+from clew_lab.image import cache_dir
+
+__all__ = [
+    "RECIPE",
+    "clean",
+    "compile_command",
+    "go_cache",
+    "go_environment",
+    "go_program",
+    "is_new_enough",
+    "module_folder",
+    "wanted_version",
+]
 
 RECIPE = Path(__file__).with_name("recipe")
 """What the cluster's programs are made of: a Go module, and packages of PyPI with their hashes."""
+
+
+def go_cache() -> Path:
+    """Return where Go keeps what it has downloaded and compiled."""
+    return cache_dir() / "go"
+
+
+def clean(everything: bool = False) -> list[str]:
+    """Remove Go and its caches if all is to go: they serve every recipe. Return what was removed."""
+    if not everything or not go_cache().exists():
+        return []
+    shutil.rmtree(go_cache())
+    return [f"removed {go_cache()}"]
 
 
 def go_program(cache: Path, go_mod: Path = RECIPE / "go.mod") -> Path:

@@ -8,13 +8,12 @@ import subprocess
 from pathlib import Path
 
 from clew_lab.cluster.build import linker_flags
-from clew_lab.cluster.programs import go_cache
-from clew_lab.cluster.toolchain import compile_command, go_environment, go_program
+from clew_lab.cluster.toolchain import compile_command, go_cache, go_environment, go_program
 from clew_lab.image import CHECKOUT
 from clew_lab.keys import files_below, key_of
 from clew_lab.store import Store
 
-__all__ = ["build_programs", "clean", "find_programs", "recipe_key"]
+__all__ = ["PROGRAMS", "recipe_key"]
 
 _RECIPE = Path(__file__).with_name("recipe")
 _KUBERNETES = ("k8s.io/kubernetes/cmd/kubelet", "k8s.io/kubernetes/cmd/kube-proxy")
@@ -25,24 +24,6 @@ _NO_SNAPSHOTTERS = "no_btrfs,no_devmapper,no_zfs"  # which need libraries of C
 def recipe_key() -> str:
     """Return the hash of the files that the programs are made from, 16 hex digits."""
     return key_of(files_below(CHECKOUT, ("lab/clew_lab/nodes/build.py", "lab/clew_lab/nodes/recipe")))
-
-
-def find_programs() -> Path:
-    """Return the folder of the programs; :class:`clew_lab.store.NotBuilt` if they have not been built."""
-    return _STORE.find(recipe_key())
-
-
-def build_programs() -> Path:
-    """Return the folder of the programs, building them if they are not there yet.
-
-    Raises ``subprocess.CalledProcessError`` when go fails; it has then said why on stderr.
-    """
-    return _STORE.find_or_build(recipe_key())
-
-
-def clean(everything: bool = False) -> list[str]:
-    """Remove programs of other recipes, or all of them; return what was removed, and what was not."""
-    return _STORE.clean(None if everything else recipe_key())
 
 
 def _build(target: Path) -> None:
@@ -58,8 +39,9 @@ def _compile(target: Path, module: str, *what: str, linker: str = "-s -w") -> No
     subprocess.run(argv, cwd=_RECIPE / module, env=go_environment(go_cache()), check=True)
 
 
-_STORE = Store(
+PROGRAMS = Store(
     "nodes",
+    recipe_key,
     _build,
     "the programs of the lab's nodes have not been built: run `clew-lab cluster build --nodes`",
     "a node",

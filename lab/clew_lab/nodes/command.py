@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clew_lab.cluster.control_plane import ClusterError
 from clew_lab.host import as_root, ensure_host_packages
-from clew_lab.nodes.disk import build_disk, find_disk
+from clew_lab.nodes.disk import DISKS
 from clew_lab.nodes.machine import LabNode
 from clew_lab.store import NotBuilt
 
@@ -29,13 +29,13 @@ def build() -> Path:
     """Return the folder of the nodes' disk, building it, as root, with all that it needs."""
     ensure_host_packages()
     try:
-        return find_disk()
+        return DISKS.find()
     except NotBuilt:
         pass
     if os.geteuid() == 0:
-        return build_disk()
+        return DISKS.find_or_build()
     subprocess.run(as_root([sys.executable, "-m", "clew_lab.main", "cluster", "build", "--nodes"]), check=True)
-    return find_disk()
+    return DISKS.find()
 
 
 def carry_out(nodes: Mapping[str, LabNode], name: str, action: str, arguments: Sequence[str]) -> str:

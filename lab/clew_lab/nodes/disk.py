@@ -22,7 +22,7 @@ from clew_lab.nodes import build
 from clew_lab.nodes.files import containerd_config
 from clew_lab.store import Store
 
-__all__ = ["DISK", "build_disk", "clean", "disk_key", "find_disk"]
+__all__ = ["DISK", "DISKS"]
 
 DISK = "disk.img"
 
@@ -34,33 +34,14 @@ _START_SECONDS = 60
 _POLL_SECONDS = 0.1
 
 
-def disk_key() -> str:
-    """Return the hash of what the disk is made from, 16 hex digits."""
+def _disk_key() -> str:
     own = key_of(files_below(CHECKOUT, _RECIPE))
     images = [f"{tar.parent.name}/{tar.name}" for tar in tars().values()]
     return hashlib.sha256(" ".join([own, build.recipe_key(), *images]).encode()).hexdigest()[:16]
 
 
-def find_disk() -> Path:
-    """Return the folder of the disk; :class:`clew_lab.store.NotBuilt` if it has not been built."""
-    return _STORE.find(disk_key())
-
-
-def build_disk() -> Path:
-    """Return the folder of the disk, building it, and whatever it is made of, if it is not there yet.
-
-    Raises ``subprocess.CalledProcessError`` when a command fails, which has then said why on stderr.
-    """
-    return _STORE.find_or_build(disk_key())
-
-
-def clean(everything: bool = False) -> list[str]:
-    """Remove disks of other recipes, or all of them; return what was removed, and what was not."""
-    return _STORE.clean(None if everything else disk_key())
-
-
 def _build(target: Path) -> None:
-    programs = build.build_programs()
+    programs = build.PROGRAMS.find_or_build()
     with tempfile.TemporaryDirectory(dir=target) as work:
         root = Path(work, "root")
         (root / "bin").mkdir(parents=True)
@@ -100,4 +81,5 @@ def _containerd(root: Path, programs: Path, work: Path, state: Path) -> Iterator
         daemon.wait()
 
 
-_STORE = Store("disks", _build, "the disk of the lab's nodes has not been built: run `clew-lab cluster build --nodes`", "a node")
+DISKS = Store("disks", _disk_key, _build, "the disk of the lab's nodes has not been built: run `clew-lab cluster build --nodes`", "a node")
+"""The present recipe's disk, and those of others. To build it builds all that it is made of."""

@@ -54,7 +54,7 @@ def _pause(root: Path) -> None:
 
 
 def _coredns(root: Path) -> None:
-    shutil.copy(build.build_programs() / "coredns", root)
+    shutil.copy(build.PROGRAMS.find_or_build() / "coredns", root)
 
 
 def _shell(root: Path) -> None:

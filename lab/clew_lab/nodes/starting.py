@@ -13,7 +13,7 @@ from clew_lab.cluster.control_plane import Cluster, ClusterError
 from clew_lab.config import SHARE_MOUNT
 from clew_lab.guest import HOST_ADDRESS, LEAN, GuestOptions, start_script, virtme_argv
 from clew_lab.nodes.addons import cluster_dns
-from clew_lab.nodes.disk import DISK, find_disk
+from clew_lab.nodes.disk import DISK, DISKS
 from clew_lab.nodes.files import files
 from clew_lab.nodes.machine import LabNode, nodes_below, qemu_options
 from clew_lab.nodes.places import MOST_NODES, Place
@@ -37,7 +37,7 @@ def start_nodes(cluster: Cluster, kernels: Sequence[str], memory: str = MEMORY) 
     first = len(nodes_below(cluster.folder)) + 1
     if first + len(kernels) - 1 > MOST_NODES:
         raise ClusterError(f"a cluster has at most {MOST_NODES} real nodes")
-    image, disk = images.find_image(), find_disk()
+    image, disk = images.find_image(), DISKS.find()
     cluster.held.enter_context(images.in_use(image))
     cluster.held.enter_context(store.in_use(disk))
     if first == 1:
