@@ -11,8 +11,10 @@
  *     thread that did not get its request by one of the two ways (event loops, schedulers);
  *   - its thread reads requests and hands them on to threads that it makes: then only those have contexts;
  *   - it is inherited, and the process that made it has not yet shown that such helpers end with their request, or was seen to
- *     keep them (pools). A helper that ends while its request is open, or having answered it, or within a second of having sent
- *     a request for it, earns the trust; the requests before it are separate traces.
+ *     keep them (pools). A helper that answered its request, or sent one for it and then ended while it was open or within a second,
+ *     earns the trust; the requests before it are separate traces. The end of a thread that did neither tells nothing of those that
+ *     do: they may be a pool's, which takes work of any request, and grows whenever one comes (the first work of a new thread was
+ *     seen to be another request's). The end of a whole process tells at least whose kernel functions its like call.
  */
 #ifndef CLEW_CONTEXT_H
 #define CLEW_CONTEXT_H
@@ -79,15 +81,18 @@ struct unit {
 };
 BPF_TABLE("lru_hash", u32, struct unit, units, UNITS_MAX);
 
+/* What was seen of a process; bytes, since processors mark at once. */
 struct process {
 	u8 multiplexes;
 	u8 pools;
-	u8 trusted;    /* a helper thread ended with its request */
-	u8 reserved;
+	u8 trusted;        /* a helper ended with its request, for which it had sent or answered */
+	u8 children_end;   /* a process that it made ended while its request was open */
 };
 BPF_TABLE("lru_hash", u32, struct process, processes, PROCESSES_MAX);
 
-INLINE void mark_process(u32 pid, int multiplexes, int pools, int trusted)
+enum mark { MARK_MULTIPLEXES, MARK_POOLS, MARK_TRUSTED, MARK_CHILDREN_END };
+
+INLINE void mark_process(u32 pid, const enum mark mark)
 {
 	struct process *known = processes.lookup(&pid), fresh = {};
 
@@ -97,16 +102,26 @@ INLINE void mark_process(u32 pid, int multiplexes, int pools, int trusted)
 		if (!known)
 			return;
 	}
-	if (multiplexes && !known->multiplexes) {
+	if (mark == MARK_MULTIPLEXES && !known->multiplexes) {
 		known->multiplexes = 1;
 		count(COUNTER_MULTIPLEXING);
 	}
-	if (pools && !known->pools) {
+	if (mark == MARK_POOLS && !known->pools) {
 		known->pools = 1;
 		count(COUNTER_POOLS);
 	}
-	if (trusted)
+	if (mark == MARK_TRUSTED)
 		known->trusted = 1;
+	if (mark == MARK_CHILDREN_END)
+		known->children_end = 1;
+}
+
+/* Does a helper that `process` made work for its request, as far as is known? `calls`, a constant: it calls a kernel function. */
+INLINE int trusts_helper(struct process *process, int is_process, const int calls)
+{
+	if (!process || process->pools)
+		return 0;
+	return process->trusted || (calls && is_process && process->children_end);
 }
 
 /* The running unit's open request and its key, or NULL where it has none for certain. `sending` is a constant: only for a
@@ -126,12 +141,12 @@ INLINE struct context *find_context(u64 *key, const int sending)
 	context = contexts.lookup(key);
 	if (!context) {
 		if (sending && unit->kind == UNIT_INHERITED)
-			mark_process(creator, 0, 1, 0);
+			mark_process(creator, MARK_POOLS);
 		return 0;
 	}
 	if (unit->kind == UNIT_INHERITED) {
 		process = processes.lookup(&creator);
-		if (!process || !process->trusted || process->pools) {
+		if (!trusts_helper(process, pid != creator, !sending)) {
 			if (sending) {
 				count(COUNTER_UNTRUSTED);
 				unit->sent_ns = bpf_ktime_get_ns();
@@ -167,7 +182,7 @@ INLINE void begin_unit(u64 key)
 		if (before->handed_off)
 			unit.ambiguous = 1;
 		else
-			mark_process(pid, 1, 0, 0);
+			mark_process(pid, MARK_MULTIPLEXES);
 	}
 	/* In place where it can be: only its own thread writes to a unit that lives. */
 	if (before)
@@ -189,7 +204,7 @@ INLINE void check_answering_unit(u64 key, struct context *context)
 	if (unit && unit->kind == UNIT_INHERITED && unit->context == key)
 		unit->answered = 1;
 	else
-		mark_process(pid, 1, 0, 0);
+		mark_process(pid, MARK_MULTIPLEXES);
 }
 
 /* Span ID: source and destination address (low two bytes each), sequence (four). */

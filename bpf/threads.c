@@ -31,14 +31,15 @@ KRETFUNC_PROBE(alloc_pid, struct pid_namespace *ns, pid_t *set_tid, size_t set_t
 	return 0;
 }
 
-/* Does this thread's end show that helpers end with their request? Often it comes a moment after the request's own. */
-INLINE int ends_in_time(struct unit *unit)
+/* What does the end of this helper show? That of one which sent often comes a moment after the request's own. */
+INLINE void learn_from_end(struct unit *unit, u32 pid)
 {
-	if (unit->kind != UNIT_INHERITED)
-		return 0;
-	if (unit->answered || contexts.lookup(&unit->context))
-		return 1;
-	return unit->sent_ns && bpf_ktime_get_ns() - unit->sent_ns < HELPER_ENDS_NS;
+	int open = contexts.lookup(&unit->context) != 0;
+
+	if (unit->answered || (unit->sent_ns && (open || bpf_ktime_get_ns() - unit->sent_ns < HELPER_ENDS_NS)))
+		mark_process(unit->creator, MARK_TRUSTED);
+	else if (open && pid != unit->creator)
+		mark_process(unit->creator, MARK_CHILDREN_END);
 }
 
 /* A thread ends (do_exit). */
@@ -49,8 +50,8 @@ RAW_TRACEPOINT_PROBE(sched_process_exit)
 	struct unit *unit = units.lookup(&tid);
 
 	if (unit) {
-		if (ends_in_time(unit))
-			mark_process(unit->creator, 0, 0, 1);
+		if (unit->kind == UNIT_INHERITED)
+			learn_from_end(unit, pid);
 		units.delete(&tid);
 	}
 	if (tid == pid)

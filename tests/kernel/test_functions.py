@@ -159,6 +159,17 @@ def test_helper_threads(rig: Rig) -> None:
     assert last.attributes["thread.id"] != server.attributes["thread.id"]
 
 
+def test_helper_processes(rig: Rig) -> None:
+    """What a program calls that a request has run belongs to the request, once such a process was seen to end with its request."""
+    for identity in ("run-before", "run-known"):
+        (server,) = request(rig, "functions", f"/run/{identity}")
+        calls_of_child = [
+            span for span in rig.spans.below(server.span, 1) if span.attributes["process.pid"] != server.attributes["process.pid"]
+        ]
+        opened = [span.attributes.get("clew.function.argument.filename") for span in calls_of_child]
+        assert opened.count(f"/nowhere/{identity}") == (identity == "run-known")
+
+
 def test_request_that_is_not_sampled(rig: Rig) -> None:
     rig.ask(rig.service("functions"), "/missing/unsampled", [f"traceparent: {traceparent('00')}"])
     (server,) = request(rig, "functions", "/missing/sampled", f"traceparent: {traceparent('01')}")

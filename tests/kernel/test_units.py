@@ -94,10 +94,9 @@ def test_many_helpers_at_once(rig: Rig, record_property: Record, mode: str) -> N
 
 @pytest.mark.usefixtures("slow_upstream")
 @pytest.mark.parametrize("mode", ["pool", "lazypool", "borrow", "mixed", "asyncio"])
-def test_never_a_wrong_parent(rig: Rig, record_property: Record, mode: str) -> None:
-    found = Counter(judge(rig, drive(rig, rig.service("plain", mode), f"{mode}-n", REQUESTS, TOGETHER)))
-    record_property("parents", f"{mode}: {dict(found)}")
-    assert found[WRONG] == 0
+def test_never_a_wrong_parent(rig: Rig, mode: str) -> None:
+    """Not even a right one: the first work of a pool's new thread may be that of any request."""
+    assert judge(rig, drive(rig, rig.service("plain", mode), f"{mode}-n", REQUESTS, TOGETHER)) == [ALONE] * REQUESTS
 
 
 @pytest.mark.parametrize("verb", ["later", "leave"])

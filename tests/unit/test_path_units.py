@@ -49,8 +49,8 @@ def _trust(path: Path) -> None:
     """Let MAIN's process show that its helpers end with their request."""
     connection = _serve(path)
     path.clone(MAIN, HELPER.tid)
+    _answer(path, connection, by=HELPER)
     path.exit(HELPER)
-    _answer(path, connection)
 
 
 def test_the_reader_has_the_request_until_it_is_answered(path: Path) -> None:
@@ -76,8 +76,13 @@ def test_a_helper_is_not_trusted_at_first(path: Path) -> None:
     assert _units(path) == {"untrusted": 1}
 
 
-def test_a_helper_that_ends_in_time_earns_the_trust(path: Path) -> None:
-    _trust(path)
+def test_a_helper_that_sent_and_ends_in_time_earns_the_trust(path: Path) -> None:
+    connection = _serve(path)
+    path.clone(MAIN, HELPER.tid)
+    _ask(path, HELPER)
+    path.exit(HELPER)
+    _answer(path, connection)
+    before = _units(path)
     connection = _serve(path)
     path.clone(MAIN, OTHER.tid)
     assert path.context(OTHER) == path.context(MAIN) != NONE
@@ -86,7 +91,19 @@ def test_a_helper_that_ends_in_time_earns_the_trust(path: Path) -> None:
     assert path.context(Thread(100, 103)) == path.context(MAIN)
     _answer(path, connection)
     assert path.context(OTHER) == NONE
-    assert _units(path) == {}
+    assert _units(path) == before == {"untrusted": 1}
+
+
+def test_a_thread_that_neither_sent_nor_answered_earns_nothing(path: Path) -> None:
+    """The next one may be a pool's, which grows while requests come, and takes the work of any."""
+    connection = _serve(path)
+    path.clone(MAIN, HELPER.tid)
+    path.exit(HELPER)
+    path.clone(MAIN, OTHER.tid)
+    assert path.context(OTHER) == NONE
+    assert _ask(path, OTHER).parent_id == NO_PARENT
+    _answer(path, connection)
+    assert _units(path) == {"untrusted": 1}
 
 
 def test_a_helper_that_answers_earns_the_trust(path: Path) -> None:
@@ -147,11 +164,30 @@ def test_a_process_made_for_a_request_answers_for_its_maker(path: Path) -> None:
     connection = _serve(path)
     path.clone(MAIN, child.tid)
     assert path.context(child) == NONE
+    _answer(path, connection, by=child)
     path.exit(child)
+    connection = _serve(path)
     path.clone(MAIN, child.tid)
     assert path.context(child) == path.context(MAIN) != NONE
-    _answer(path, connection, by=child)
+    assert _ask(path, child).parent_id == path.context(MAIN)
     assert _units(path) == {}
+
+
+def test_of_a_process_that_ended_without_a_word_the_next_one_s_calls_are_known_and_not_what_it_sends(path: Path) -> None:
+    child = Thread(200, 200)
+    connection = _serve(path)
+    path.clone(MAIN, child.tid)
+    path.exit(child)
+    path.clone(MAIN, child.tid)
+    path.clone(MAIN, HELPER.tid)
+    assert path.context(child) == path.context(MAIN) != NONE
+    assert path.context(HELPER) == NONE  # a thread is another matter
+    assert _ask(path, child).parent_id == NO_PARENT
+    assert _units(path) == {"untrusted": 1}
+    path.exit(child)
+    path.clone(MAIN, child.tid)
+    assert _ask(path, child).parent_id == path.context(MAIN)
+    _answer(path, connection)
 
 
 def test_a_thread_that_reads_a_second_request_multiplexes(path: Path) -> None:

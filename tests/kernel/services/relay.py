@@ -8,6 +8,7 @@ is an identity that goes with every call it leads to, so that whoever sees the c
     /raw/ID      sends what the JSON body says (see `raw`)
     /open/N/ID   opens a file N times
     /missing/ID  tries to open /nowhere/ID
+    /run/ID      has a program try that
     /sleep/T/ID  sleeps for T microseconds, or for T,U,… one after the other
     /rename/ID   calls its thread ID
     /later/ID    asks the upstream for /up/ID when the answer has been sent
@@ -26,6 +27,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -96,6 +98,8 @@ class Relay:
             case b"missing":
                 with suppress(FileNotFoundError):
                     os.open(b"/nowhere/" + rest[-1], os.O_RDONLY)
+            case b"run":
+                subprocess.run(["/bin/cat", b"/nowhere/" + rest[-1]], stderr=subprocess.DEVNULL, check=False)
             case b"sleep":
                 for microseconds in rest[0].split(b","):
                     LIBC.usleep(int(microseconds))
