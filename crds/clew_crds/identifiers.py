@@ -20,7 +20,7 @@ Nothing in an identifier proves who made it: one random trace ID in 256 has the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 STRUCTURED_TAG = 0xC1
 """The debug tag of Clew's Structured layout. ``bpf/context.h`` has the same value, which a test holds it to."""
@@ -65,6 +65,11 @@ class SpanIdentifier:
     def pack(self) -> bytes:
         """The identifier as 8 bytes. Raises ``OverflowError`` for a sequence that does not fit."""
         return self.source + self.destination + self.sequence.to_bytes(4, "big")
+
+
+def low_bytes(address: IPv4Address | IPv6Address) -> bytes:
+    """What a span ID says of an address: its low two bytes."""
+    return address.packed[-2:]
 
 
 def unpack_trace_id(raw: bytes) -> TraceIdentifier:

@@ -137,8 +137,8 @@ for number, target in enumerate(sys.argv[1:], 901):
         print(problem.code)
 """
 DETAILS = ("client:productpage->details", "server:details->productpage")
-# A port of a node, which forwards under an address of its own: who is asked sees the node.
-FORWARDED = ("client:productpage->details-nodeport", "server:details->NONE")
+# A port of a node, which forwards under an address of its own: who is asked sees the node, and knows the caller by its span's identifier.
+FORWARDED = ("client:productpage->details-nodeport", "server:details->productpage")
 
 
 def ways(cluster: Cluster) -> Mapping[str, tuple[str, str]]:

@@ -15,6 +15,7 @@ from clew_agent.spans.naming import NamingStyle
 from clew_agent.spans.parent import Holding
 from clew_agent.spans.pipeline import assemble, drain
 from clew_agent.spans.resource import pod_resource
+from clew_crds.identifiers import SpanIdentifier, low_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -182,6 +183,29 @@ def test_a_port_of_a_node_is_the_service_behind_it() -> None:
     assert name(2, "10.0.0.51", 30080) == "client:productpage->NONE"
     assert name(2, "10.0.0.3", 30080) == "client:productpage->lone"
     assert name(1, "10.0.0.50", 30080) == "server:productpage->NONE"
+
+
+def test_who_asks_through_a_node_is_known_by_the_identifier_of_its_span() -> None:
+    """It must name a pod and a node, and in what an identifier says of addresses no other pod may be like that one."""
+    twins = [Pod(name, "default", name, "node-1", addresses=(ip_address(where),)) for name, where in (("a", "10.1.0.4"), ("b", "10.2.0.4"))]
+    inventory = Inventory((LONE, PRODUCT, DETAILS, *twins), nodes=frozenset({ip_address("10.0.0.50")}))
+    known = make_facts(inventory, {1: Traced(DETAILS)}, {}, 0)
+
+    def name(source: str, destination: str, remote: str = "10.0.0.50", role: int = 1) -> str:
+        asked_under = SpanIdentifier(low_bytes(ip_address(source)), low_bytes(ip_address(destination)), 7).pack()
+        (made,) = spans(raw(request(role, remote_address=address(remote), parent_id=asked_under)), known=known)
+        return made.described.name
+
+    assert name("10.0.0.1", "10.0.0.50") == "server:details->productpage"
+    assert name("10.0.0.3", "10.0.0.50") == "server:details->lone"
+    assert name("10.0.0.1", "10.0.0.50") == "server:details->productpage"
+    assert name("10.0.0.1", "10.0.0.51") == "server:details->NONE"
+    assert name("10.0.0.9", "10.0.0.50") == "server:details->NONE"
+    assert name("10.1.0.4", "10.0.0.50") == "server:details->NONE"
+    assert name("10.0.0.1", "10.0.0.50", remote="10.0.0.3") == "server:details->lone"
+    assert name("10.0.0.1", "10.0.0.50", role=2) == "client:details->NONE"
+    (first,) = spans(raw(request(remote_address=address("10.0.0.50"))), known=known)
+    assert first.described.name == "server:details->NONE"
 
 
 def test_no_parent_is_none_and_a_function_without_one_belongs_to_its_request() -> None:

@@ -10,12 +10,13 @@ from clew_agent.functions.layout import FunctionLayout
 from clew_agent.model import Described, Span, SpanKind
 from clew_agent.records import FunctionRecord, Record, Request, RequestRecord, Role
 from clew_agent.spans.arguments import function_attributes
-from clew_agent.spans.facts import REMEMBERED, Facts
+from clew_agent.spans.facts import REMEMBERED, Facts, Peer
 from clew_agent.spans.http import describe_request
 from clew_agent.spans.naming import request_name
 
 _KINDS = {Role.SERVER: SpanKind.SERVER, Role.CLIENT: SpanKind.CLIENT}
 _NO_ID = bytes(8)
+_ADDRESSES = 4  # bytes of a span ID that tell of addresses (clew_crds.identifiers)
 # As Span(…), without the function in Python that a named tuple's class calls.
 _SPAN: Callable[[tuple[object, ...]], Span] = partial(tuple.__new__, Span)
 
@@ -49,21 +50,35 @@ def enrich(records: Iterable[Record], facts: Facts) -> Enriched:
 
 
 def request_span(record: RequestRecord, facts: Facts) -> Span:
-    """The span of a server or client request. What was said of a request is remembered for the next like it."""
+    """The span of a server or client request."""
     start_ns, end_ns, trace_id, span_id, parent_id, request = record
     described = facts.described.get(request)
     if described is None:
-        if len(facts.described) >= REMEMBERED:
-            facts.described.clear()
-        described = facts.described[request] = _describe(request, facts)
+        described = _describe(request, parent_id, facts)
     offset = facts.clock_offset_ns
     return _SPAN((trace_id, span_id, parent_id if parent_id != _NO_ID else None, start_ns + offset, end_ns + offset, described))
 
 
-def _describe(request: Request, facts: Facts) -> Described:
-    own = facts.own.get(request.pod, facts.stranger)
+def _describe(request: Request, parent_id: bytes, facts: Facts) -> Described:
+    """What is said of a request, remembered for the next like it: where the caller's address tells nothing, like it in the caller, too."""
     kind = _KINDS[Role(request.role)]
     peer = facts.peer(request.remote_address, request.remote_port, kind)
+    if peer is not None or kind is SpanKind.CLIENT:
+        return _remember(request, _describe_with(request, kind, peer, facts), facts)
+    key = (request, parent_id[:_ADDRESSES])
+    known = facts.described.get(key)
+    return known if known is not None else _remember(key, _describe_with(request, kind, facts.caller(parent_id), facts), facts)
+
+
+def _remember(key: Request | tuple[Request, bytes], described: Described, facts: Facts) -> Described:
+    if len(facts.described) >= REMEMBERED:
+        facts.described.clear()
+    facts.described[key] = described
+    return described
+
+
+def _describe_with(request: Request, kind: SpanKind, peer: Peer | None, facts: Facts) -> Described:
+    own = facts.own.get(request.pod, facts.stranger)
     choice = own.choice
     said = describe_request(request, kind, peer, facts.options, query_string=choice.query_string)
     shown = peer.shown(kind, choice.pod_names) if peer is not None else None

@@ -5,11 +5,13 @@ The agent makes new facts when pods, policies or the clock's offset change, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from clew_crds.identifiers import low_bytes, unpack_span_id
+
 from clew_agent.functions.layout import FunctionLayout
-from clew_agent.model import AttributeValue, Described, Inventory, Pod, Run, SpanKind
+from clew_agent.model import Address, AttributeValue, Described, Inventory, Pod, Run, SpanKind
 from clew_agent.records import Request
 from clew_agent.spans.addresses import packed
 from clew_agent.spans.naming import NamingStyle
@@ -110,11 +112,15 @@ class Facts:
     forwarded: Mapping[int, Peer]
     """Services by the ports at which nodes forward to them."""
     nodes: frozenset[bytes]
+    callers: Mapping[bytes, Peer]
+    """Pods by what a span ID says of its source."""
+    doors: frozenset[bytes]
+    """What a span ID says of its destination when a node was asked."""
     functions: Mapping[int, FunctionLayout]
     clock_offset_ns: int
     options: SpanOptions = field(default_factory=SpanOptions)
     find_run: FindRun = field(default=nothing_found, compare=False, repr=False)
-    described: dict[Request, Described] = field(default_factory=dict, compare=False, repr=False)
+    described: dict[Request | tuple[Request, bytes], Described] = field(default_factory=dict, compare=False, repr=False)
     resources: dict[tuple[int, int], Mapping[str, AttributeValue]] = field(default_factory=dict, compare=False, repr=False)
 
     def peer(self, address: bytes, port: int, kind: SpanKind) -> Peer | None:
@@ -124,6 +130,14 @@ class Facts:
         if found is None and kind is SpanKind.CLIENT and address in self.nodes:
             return self.forwarded.get(port)
         return found
+
+    def caller(self, asked_under: bytes) -> Peer | None:
+        """Who asked through a node, which put an address of its own in the caller's place: by the identifier of the span that asked.
+
+        It must name both a pod and a node, or it is taken for one that another tracer made.
+        """
+        identifier = unpack_span_id(asked_under)
+        return self.callers.get(identifier.source) if identifier.destination in self.doors else None
 
     def resource(self, slot: int, cgroup: int) -> Mapping[str, AttributeValue]:
         """The resource of what the pod's thread in this cgroup does: the same object for the same container."""
@@ -157,7 +171,10 @@ def make_facts(
     stranger = OwnPod("unknown", {**facts_of_host, "service.name": "unknown_service"}, SpanChoice())
     forwarded = {port: _service_peer(name) for port, name in inventory.node_ports.items()}
     nodes = frozenset(packed(address) for address in inventory.nodes)
-    return Facts(own, stranger, _peers(inventory, chosen), forwarded, nodes, functions, clock_offset_ns, chosen, find_run)
+    doors = frozenset(low_bytes(address) for address in inventory.nodes)
+    callers = {key: _pod_peer(pod, chosen) for key, pod in _alone(inventory.pods, low_bytes).items()}
+    peers = _peers(inventory, chosen)
+    return Facts(own, stranger, peers, forwarded, nodes, callers, doors, functions, clock_offset_ns, chosen, find_run)
 
 
 def _own(traced: Traced, host: Mapping[str, AttributeValue], options: SpanOptions) -> OwnPod:
@@ -171,16 +188,21 @@ def _own(traced: Traced, host: Mapping[str, AttributeValue], options: SpanOption
 
 
 def _peers(inventory: Inventory, options: SpanOptions) -> Mapping[bytes, Peer]:
-    """Every known address. One that several pods share (the host's network) tells nothing of a pod."""
-    pods: dict[bytes, Pod | None] = {}
-    for pod in inventory.pods:
-        for key in {packed(address) for address in pod.addresses}:
-            pods[key] = None if key in pods else pod
-    peers = {key: _pod_peer(pod, options) for key, pod in pods.items() if pod is not None}
+    """Every known address."""
+    peers = {key: _pod_peer(pod, options) for key, pod in _alone(inventory.pods, packed).items()}
     for address, name in inventory.services.items():
         known = peers.get(packed(address))
         peers[packed(address)] = replace(known, service=name) if known is not None else _service_peer(name)
     return peers
+
+
+def _alone(pods: Iterable[Pod], key_of: Callable[[Address], bytes]) -> Mapping[bytes, Pod]:
+    """Pods by a key of their addresses. One that several pods share, as those on the host's network do, tells nothing of a pod."""
+    found: dict[bytes, Pod | None] = {}
+    for pod in pods:
+        for key in {key_of(address) for address in pod.addresses}:
+            found[key] = None if key in found else pod
+    return {key: pod for key, pod in found.items() if pod is not None}
 
 
 def _service_peer(name: str) -> Peer:
