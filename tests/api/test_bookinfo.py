@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from clew_lab.cluster import Cluster
 
+from tests.api.rest import until
+
 MANIFESTS = Path(__file__).parents[2] / "examples/bookinfo/manifests"
 DEPLOYMENTS = ("details", "productpage", "ratings", "reviews-v1", "reviews-v2", "reviews-v3")
 SERVICES = ("details", "productpage", "ratings", "reviews")
@@ -53,13 +55,18 @@ def test_pods_are_spread_evenly(pods: list[dict[str, Any]]) -> None:
 
 
 def test_each_service_has_the_pods_of_its_name(pods: list[dict[str, Any]], cluster: Cluster) -> None:
-    slices = json.loads(cluster.kubectl("get", "endpointslices", "--namespace=bookinfo", "--output=json").stdout)["items"]
-    behind: Counter[str] = Counter()
-    for one in slices:
-        assert [port["port"] for port in one["ports"]] == [9080]
-        behind[one["metadata"]["labels"]["kubernetes.io/service-name"]] += len(one["endpoints"])
-    assert behind == {"details": 1, "productpage": 1, "ratings": 1, "reviews": 3}
-    assert len(pods) == behind.total()
+    """The controller that makes the slices may come after the one that calls a Deployment available."""
+
+    def behind() -> Counter[str]:
+        slices = json.loads(cluster.kubectl("get", "endpointslices", "--namespace=bookinfo", "--output=json").stdout)["items"]
+        found: Counter[str] = Counter()
+        for one in slices:
+            assert [port["port"] for port in one["ports"]] == [9080]
+            found[one["metadata"]["labels"]["kubernetes.io/service-name"]] += len(one["endpoints"])
+        return found
+
+    until(lambda: behind().total() == len(pods))
+    assert behind() == {"details": 1, "productpage": 1, "ratings": 1, "reviews": 3}
 
 
 def test_services_are_told_where_the_others_are(pods: list[dict[str, Any]]) -> None:

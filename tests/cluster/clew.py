@@ -55,8 +55,14 @@ def tracing(cluster: Cluster, node: str) -> Mapping[str, Any]:
 
 def agent_on(cluster: Cluster, node: str) -> str:
     """The name of the agent's pod on a node."""
-    of_agent = ("--selector=app.kubernetes.io/component=agent", f"--field-selector=spec.nodeName={node}", f"--namespace={NAMESPACE}")
-    return cluster.kubectl("get", "pods", *of_agent, "--output=jsonpath={.items[0].metadata.name}").stdout
+    (pod,) = pods_of(cluster, "agent", f"--field-selector=spec.nodeName={node}")
+    return pod
+
+
+def pods_of(cluster: Cluster, component: str, *narrowed: str) -> list[str]:
+    """The names of the pods of a part of Clew; all of them, if kubectl is told no more."""
+    chosen = (f"--selector=app.kubernetes.io/component={component}", f"--namespace={NAMESPACE}", *narrowed)
+    return cluster.kubectl("get", "pods", *chosen, "--output=jsonpath={.items[*].metadata.name}").stdout.split()
 
 
 def bpf(node: LabNode) -> list[str]:

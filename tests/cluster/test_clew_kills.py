@@ -66,12 +66,6 @@ def leader(world: World) -> str:
     return world.cluster.kubectl("get", *lease).stdout.partition("_")[0]
 
 
-def running_operators(world: World) -> list[str]:
-    """The pods of operators that there are."""
-    of_operator = ("--selector=app.kubernetes.io/component=operator", f"--namespace={clew.NAMESPACE}")
-    return world.cluster.kubectl("get", "pods", *of_operator, "--output=jsonpath={.items[*].metadata.name}").stdout.split()
-
-
 def kill_the_leader(world: World) -> None:
     world.cluster.kubectl("delete", "pod", leader(world), f"--namespace={clew.NAMESPACE}", "--grace-period=0", "--force")
 
@@ -181,7 +175,7 @@ def test_the_agent_was_started_again_once_and_the_other_one_never(world: World) 
 
 
 def test_another_operator_leads(world: World) -> None:
-    web.until(lambda: leader(world) in running_operators(world))
+    web.until(lambda: leader(world) in clew.pods_of(world.cluster, "operator"))
 
 
 def test_a_backend_that_is_away_loses_nothing(world: World, record_property: Record) -> None:
