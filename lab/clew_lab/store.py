@@ -52,11 +52,9 @@ class Store:
         Raises what `build` raises: ``subprocess.CalledProcessError`` for a command that failed, and has then said why on stderr.
         """
         with self.alone():
-            try:
-                return self.find()
-            except NotBuilt:
-                pass
             built = self.base / self.key()
+            if built.exists():
+                return built
             work = built.with_suffix(".building")
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir()
@@ -65,8 +63,9 @@ class Store:
 
     def clean(self, everything: bool = False) -> list[str]:
         """Remove the builds of other recipes, or all; return what was removed, and what was not since somebody uses it."""
+        kept = None if everything else self.key()
         with self.alone():
-            return [self._remove(path) for path in sorted(self.base.glob("*/")) if everything or path.name != self.key()]
+            return [self._remove(path) for path in sorted(self.base.glob("*/")) if path.name != kept]
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -35,9 +35,12 @@ def install(terminal: Terminal, endpoint: str, settings: str = SPANS_SOON) -> fl
 
 
 def exchange(cluster: Cluster) -> None:
-    """Upgrade to a release whose agents are others, since they send spans a little sooner, and wait until all run."""
-    where = ("--namespace", NAMESPACE, "--wait", "--timeout", f"{PATIENCE}s")
-    cluster.helm("upgrade", "clew", CHART, *where, "--reuse-values", "--set-string", f"{_DELAY}1500")
+    """Upgrade to a release whose agents are others, since they send spans a little sooner, and wait until all run.
+
+    Helm would wait for all but one, since that many may be missing at any time.
+    """
+    cluster.helm("upgrade", "clew", CHART, "--namespace", NAMESPACE, "--reuse-values", "--set-string", f"{_DELAY}1500")
+    cluster.kubectl("rollout", "status", "daemonset/clew-agent", f"--namespace={NAMESPACE}", f"--timeout={PATIENCE}s")
 
 
 def apply(cluster: Cluster, path: Path) -> None:
