@@ -53,7 +53,7 @@ PARSED: Mapping[str, str] = {
     "python -m bench --rounds 3 --seconds 5": _GUESTS,
     "python -m bench --kernel 6.12 --rounds 6 --seconds 20 --only python --policy examples/other.yaml": _GUESTS,
     "python -m bench.cluster": _GUESTS,
-    "python -m bench.cluster --rounds 2 --seconds 60 --minutes 6": _GUESTS,
+    "python -m bench.cluster --rounds 3 --seconds 40 --minutes 5": _GUESTS,
     "python -m bench.rollout": "it measures 8,500 nodes, for minutes; tests/api/test_scale.py measures few in the same way",
 }
 """What its program must understand: it is parsed, and not carried out for the reason given. Of `make`, the recipe is shown; of pytest, the
