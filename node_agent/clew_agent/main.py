@@ -117,7 +117,10 @@ def _work(arguments: argparse.Namespace, mode: Mode, enforcer: Enforcer, stop: t
         host_attributes=host_attributes(arguments.node, os.uname().machine),
     )
 
+    in_force = threading.Event()
+
     def ready(enforcement: Enforcement) -> None:
+        in_force.set()
         state = f"off ({enforcer.propagation})" if enforcer.propagation else "on"
         print(
             f"clew-agent: ready after {time.monotonic() - began:.1f} s: {len(enforcement.scopes)} pods, "
@@ -127,7 +130,7 @@ def _work(arguments: argparse.Namespace, mode: Mode, enforcer: Enforcer, stop: t
         )
         mode.reporter.begin(agent.count)
 
-    stop_metrics = serve_metrics(arguments.metrics_address, agent.count) if arguments.metrics_address else None
+    stop_metrics = serve_metrics(arguments.metrics_address, agent.count, in_force.is_set) if arguments.metrics_address else None
     agent.run(stop, ready)
     mode.reporter.end()
     if stop_metrics:

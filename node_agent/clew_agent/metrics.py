@@ -106,13 +106,14 @@ class Metrics:
 
 
 READY = "/readyz"
-"""Where the kubelet asks whether the agent is up. All metrics would be an answer, too, and cost it a hundred system calls each time."""
+"""Where the kubelet asks whether the agent does what it is told. It takes no look at the metrics, which cost a hundred system calls."""
 
 
-def serve_metrics(address: str, read: Callable[[], Mapping[Metric, int]]) -> Callable[[], None]:
+def serve_metrics(address: str, read: Callable[[], Mapping[Metric, int]], is_ready: Callable[[], bool]) -> Callable[[], None]:
     """Serve the Prometheus text format on ``HOST:PORT`` (``[::1]:9464`` for IPv6), and :data:`READY`; return what stops it.
 
-    ``read`` is called for every scrape. Raises ``ValueError`` for an address of another form and ``OSError`` when it is taken.
+    ``read`` is called for every scrape, ``is_ready`` for every probe, from other threads. Raises ``ValueError`` for an address of another
+    form and ``OSError`` when it is taken.
     """
     from prometheus_client import make_wsgi_app, start_http_server
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -138,8 +139,9 @@ def serve_metrics(address: str, read: Callable[[], Mapping[Metric, int]]) -> Cal
     def page(environ: dict[str, Any], start_response: Any) -> Any:
         if environ["PATH_INFO"] != READY:
             return metrics(environ, start_response)
-        start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
-        return [b"ready\n"]
+        status, said = ("200 OK", b"ready\n") if is_ready() else ("503 Service Unavailable", b"policies are not in force yet\n")
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [said]
 
     server.set_app(page)
 

@@ -118,6 +118,9 @@ def test_agents_are_exchanged_for_others(world: World, record_property: Record) 
     began = time.monotonic()
     clew.exchange(world.cluster)
     taken = time.monotonic() - began
+    for node in (NODE, OTHER):
+        log = ("logs", clew.agent_on(world.cluster, node), f"--namespace={clew.NAMESPACE}")
+        assert "clew-agent: ready after " in world.cluster.kubectl(*log).stdout
     resumed = whole_trace_after(world, time.time_ns())
     record_property("agents exchanged", f"in {taken:.0f} s; a whole trace began {resumed:.1f} s after the last one was ready")
 

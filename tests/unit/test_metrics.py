@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,13 +57,19 @@ def test_prometheus_reads_them() -> None:
         asked.append(None)
         return metrics.read()
 
-    stop = serve_metrics(f"127.0.0.1:{port}", look)
+    ready: list[None] = []
+    stop = serve_metrics(f"127.0.0.1:{port}", look, lambda: bool(ready))
     try:
         metrics.add({"spans": 12})
         metrics.put({"export_queue_length": 3})
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
             lines = response.read().decode().splitlines()
         read = len(asked)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5)
+        assert (refused.value.code, refused.value.read()) == (503, b"policies are not in force yet\n")
+        refused.value.close()
+        ready.append(None)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as response:
             assert response.read() == b"ready\n"
     finally:
@@ -77,4 +84,4 @@ def test_prometheus_reads_them() -> None:
         "clew_export_queue_length 3.0",
     ]
     with pytest.raises(ValueError, match="'9464' is not of the form HOST:PORT"):
-        serve_metrics("9464", metrics.read)
+        serve_metrics("9464", metrics.read, lambda: True)
