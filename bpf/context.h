@@ -11,8 +11,8 @@
  *     thread that did not get its request by one of the two ways (event loops, schedulers);
  *   - its thread reads requests and hands them on to threads that it makes: then only those have contexts;
  *   - it is inherited, and the process that made it has not yet shown that such helpers end with their request, or was seen to
- *     keep them (pools). A helper that answered its request, or sent one for it and then ended while it was open or within a second,
- *     earns the trust; the requests before it are separate traces. The end of a thread that did neither tells nothing of those that
+ *     keep them (pools). A helper earns the trust by its end: having answered its request, or having sent one for it, while that is open
+ *     or within a second; the requests before are separate traces. The end of a thread that did neither tells nothing of those that
  *     do: they may be a pool's, which takes work of any request, and grows whenever one comes (the first work of a new thread was
  *     seen to be another request's). The end of a whole process tells at least whose kernel functions its like call.
  */
